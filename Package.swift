@@ -1,0 +1,63 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Warnings are errors in CI; a developer's half-done edit still builds.
+let strict = Context.environment["CI"] != nil
+let swift: [SwiftSetting] =
+  [.enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("InternalImportsByDefault")]
+  + (strict ? [.treatAllWarnings(as: .error)] : [])
+let c: [CSetting] =
+  [.define("_GNU_SOURCE")] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+
+let package = Package(
+  name: "vfio-cused",
+  products: [.executable(name: "vfio-cused", targets: ["vfio-cused"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.4.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+  ],
+  targets: [
+    .systemLibrary(name: "CFuse3", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
+    .target(name: "CLinux", cSettings: c),
+    .target(name: "CVFIO2011", cSettings: c),
+    .target(name: "VFIOABI", swiftSettings: swift),
+    .target(name: "ClientAccess", dependencies: ["CLinux", system], swiftSettings: swift),
+    .target(name: "DeviceKit", dependencies: [system], swiftSettings: swift),
+    .target(name: "WorkPool", dependencies: ["DeviceKit"], swiftSettings: swift),
+    .target(
+      name: "SoftIOMMU", dependencies: ["ClientAccess", "DeviceKit", system], swiftSettings: swift),
+    .target(
+      name: "VFIOCore",
+      dependencies: [
+        "VFIOABI", "ClientAccess", "DeviceKit", "SoftIOMMU", collections, logging, system,
+      ], swiftSettings: swift),
+    .target(name: "Devices", dependencies: ["DeviceKit"], swiftSettings: swift),
+    .target(
+      name: "CUSETransport",
+      dependencies: [
+        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "WorkPool", collections, logging, system,
+      ],
+      swiftSettings: swift),
+    .target(
+      name: "Control",
+      dependencies: ["DeviceKit", .product(name: "Yams", package: "Yams")],
+      swiftSettings: swift),
+    .executableTarget(
+      name: "vfio-cused",
+      dependencies: [
+        "Control", "CUSETransport", "Devices", "VFIOCore", "WorkPool", logging, system,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ], swiftSettings: swift),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,51 @@
+public import SystemPackage
+
+/// An I/O virtual address: what a device puts on the bus.
+public struct IOVA: Hashable, Sendable, Comparable {
+  public var rawValue: UInt64
+
+  public init(_ rawValue: UInt64) {
+    self.rawValue = rawValue
+  }
+
+  public static func < (a: Self, b: Self) -> Bool {
+    a.rawValue < b.rawValue
+  }
+}
+
+/// A device's way to memory, through whatever IOMMU stands behind it at the time.
+public protocol DMAPort: AnyObject, Sendable {
+  /// Reads memory at `iova`. Bytes that the IOMMU does not let the device read come back as zeros.
+  ///
+  /// - Returns: the fault that stopped a part of the transfer, nil where all of it went through.
+  func read(_ iova: IOVA, into buffer: UnsafeMutableRawBufferPointer) -> DMAFault?
+
+  /// Writes memory at `iova`. Bytes that the IOMMU does not let the device write vanish.
+  ///
+  /// - Returns: the fault that stopped a part of the transfer, nil where all of it went through.
+  func write(_ iova: IOVA, from buffer: UnsafeRawBufferPointer) -> DMAFault?
+}
+
+/// Why a part of a DMA transfer did not go through: the first byte that did not, and the cause.
+public struct DMAFault: Error, Hashable, Sendable {
+  public enum Cause: Hashable, Sendable {
+    /// The function's bus master bit is clear.
+    case busMasterDisabled
+    /// No IOMMU domain is attached: nobody uses the device's group.
+    case noDomain
+    /// Nothing is mapped there.
+    case unmapped
+    /// Mapped, but not for this direction.
+    case permission
+    /// Mapped to client memory that is gone.
+    case memoryGone
+  }
+
+  public var iova: IOVA
+  public var cause: Cause
+
+  public init(iova: IOVA, cause: Cause) {
+    self.iova = iova
+    self.cause = cause
+  }
+}

@@ -1,0 +1,53 @@
+public import ClientAccess
+public import SystemPackage
+
+/// An open file description: what the kernel's `struct file` is to a VFIO driver.
+///
+/// Groups, IOMMUs and devices each have one kind. A transport calls it for every system call that
+/// arrives on any copy of its descriptor, from any thread, and calls `release` exactly once, when the
+/// last copy is closed.
+public protocol VFIOFile: AnyObject, Sendable {
+  /// For the log and for people: `group pci:240`, `device 0000:06:0d.0`.
+  var description: String { get }
+
+  /// Answers `ioctl(fd, request, argument)`.
+  ///
+  /// - Throws: the errno the client sees; `ENOTTY` for a request this kind of file does not know.
+  func ioctl(
+    _ request: UInt32, _ argument: UInt64, from client: any Client
+  ) throws(Errno) -> IoctlResult
+
+  /// Reads at `offset` into `buffer` and returns how many bytes that gave.
+  func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int
+
+  /// Writes `buffer` at `offset` and returns how many bytes were taken.
+  func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int
+
+  /// The last copy of the descriptor is gone.
+  func release()
+}
+
+extension VFIOFile {
+  /// The answer of a file without `read` (fs/read_write.c).
+  public func read(
+    at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int {
+    throw .invalidArgument
+  }
+
+  /// The answer of a file without `write` (fs/read_write.c).
+  public func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
+    throw .invalidArgument
+  }
+}
+
+/// What an ioctl that did not fail gives its caller.
+public enum IoctlResult: Sendable {
+  /// The system call's return value.
+  case value(Int32)
+  /// A new descriptor for this file. Getting it to the client is the transport's business; where
+  /// that fails, the transport releases the file.
+  case file(any VFIOFile)
+  /// The answer comes later, and holds no thread until then.
+  case later(DeferredAnswer)
+}
