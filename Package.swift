@@ -29,9 +29,9 @@ let package = Package(
     .target(name: "CLinux", cSettings: c),
     .target(name: "CVFIO2011", cSettings: c),
     .target(name: "VFIOABI", swiftSettings: swift),
-    .target(name: "ClientAccess", dependencies: ["CLinux", system], swiftSettings: swift),
+    .target(name: "ClientAccess", dependencies: ["CLinux", "Threads", system], swiftSettings: swift),
     .target(name: "DeviceKit", dependencies: [system], swiftSettings: swift),
-    .target(name: "WorkPool", dependencies: ["DeviceKit"], swiftSettings: swift),
+    .target(name: "Threads", dependencies: ["CLinux", "DeviceKit", system], swiftSettings: swift),
     .target(
       name: "SoftIOMMU", dependencies: ["ClientAccess", "DeviceKit", system], swiftSettings: swift),
     .target(
@@ -43,7 +43,7 @@ let package = Package(
     .target(
       name: "CUSETransport",
       dependencies: [
-        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "WorkPool", collections, logging, system,
+        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", collections, logging, system,
       ],
       swiftSettings: swift),
     .target(
@@ -53,7 +53,7 @@ let package = Package(
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "Control", "CUSETransport", "Devices", "VFIOCore", "WorkPool", logging, system,
+        "Control", "CUSETransport", "Devices", "VFIOCore", "Threads", logging, system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -9,8 +9,7 @@ public protocol EventSignal: AnyObject, Sendable {
   func watch(_ handler: @escaping @Sendable () -> Void) throws(Errno) -> any EventWatch
 }
 
-/// A running watch on an `EventSignal`. Cancelling returns when no handler runs any more, unless
-/// the handler itself cancels.
+/// A running watch on an `EventSignal`. A handler that has begun may still be running when `cancel` returns.
 public protocol EventWatch: AnyObject, Sendable {
   func cancel()
 }

@@ -1,0 +1,18 @@
+/* Another process's memory and limits: process_vm_readv(2), process_vm_writev(2), prlimit(2). */
+#ifndef CL_MEMORY_H
+#define CL_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+ssize_t cl_process_vm_read(pid_t pid, void *local, uint64_t remote, size_t size);
+ssize_t cl_process_vm_write(pid_t pid, const void *local, uint64_t remote, size_t size);
+
+/* The soft RLIMIT_MEMLOCK of `pid`, in bytes; UINT64_MAX where there is none. */
+int cl_memlock_limit(pid_t pid, uint64_t *limit);
+
+/* Sets our own RLIMIT_NOFILE as high as we may; gives the new soft limit. */
+long cl_raise_nofile(void);
+
+#endif

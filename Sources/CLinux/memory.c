@@ -1,0 +1,50 @@
+#include "cl_memory.h"
+
+#include <errno.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+
+ssize_t cl_process_vm_read(pid_t pid, void *local, uint64_t remote, size_t size)
+{
+	struct iovec l = { local, size };
+	struct iovec r = { (void *)(uintptr_t)remote, size };
+	ssize_t n = process_vm_readv(pid, &l, 1, &r, 1, 0);
+
+	return n < 0 ? -errno : n;
+}
+
+ssize_t cl_process_vm_write(pid_t pid, const void *local, uint64_t remote, size_t size)
+{
+	struct iovec l = { (void *)(uintptr_t)local, size };
+	struct iovec r = { (void *)(uintptr_t)remote, size };
+	ssize_t n = process_vm_writev(pid, &l, 1, &r, 1, 0);
+
+	return n < 0 ? -errno : n;
+}
+
+int cl_memlock_limit(pid_t pid, uint64_t *limit)
+{
+	struct rlimit r;
+
+	if (prlimit(pid, RLIMIT_MEMLOCK, NULL, &r) < 0)
+		return -errno;
+	*limit = r.rlim_cur == RLIM_INFINITY ? UINT64_MAX : r.rlim_cur;
+	return 0;
+}
+
+long cl_raise_nofile(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return -errno;
+	/* Root may go past the hard limit, up to fs.nr_open; 1048576 is its default. */
+	struct rlimit high = { 1048576, 1048576 };
+
+	if (setrlimit(RLIMIT_NOFILE, &high) == 0)
+		return (long)high.rlim_cur;
+	r.rlim_cur = r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+		return -errno;
+	return (long)r.rlim_cur;
+}

@@ -1,0 +1,169 @@
+import CFuse3
+import CLinux
+import ClientAccess
+import Glibc
+public import Logging
+import Synchronization
+import SystemPackage
+public import Threads
+public import VFIOCore
+
+/// VFIO on character devices: a CUSE node for each group, and descriptors in the daemon's own FUSE mount.
+///
+/// @unchecked: what is set after `init` is set by `start`, before there are requests.
+public final class CUSETransport: @unchecked Sendable {
+  public struct Options: Sendable {
+    /// Mode of the group nodes.
+    public var mode: UInt32 = 0o660
+    public var owner: UInt32 = 0
+    public var group: UInt32 = 0
+    /// The daemon's own directory: its lock, and the mount of its files.
+    public var runDirectory = "/run/vfio-cused"
+
+    public init() {}
+  }
+
+  let vfio: VFIO
+  let options: Options
+  let logger: Logger
+  let pool: SessionPool
+  let retries = RetryTable()
+  private let work: WorkPool
+  private let directory: RunDirectory
+  private let nodeSettledSignal = Semaphore()
+  private(set) var files: FileMount! = nil
+  private(set) var clients: ClientServices! = nil
+  private var nodes: [FileIdentity.DeviceNumber: GroupNode] = [:]
+
+  /// Takes the run directory. Nothing is visible to clients yet.
+  ///
+  /// - Parameter work: threads for what may wait for a client.
+  public init(vfio: VFIO, work: WorkPool, options: Options, logger: Logger) throws(TransportError) {
+    self.vfio = vfio
+    self.work = work
+    self.options = options
+    self.logger = logger
+    guard geteuid() == 0 else {
+      throw TransportError(
+        .notPermitted, "vfio-cused serve needs root, to make device nodes; try: sudo vfio-cused serve")
+    }
+    cl_raise_nofile()
+    directory = try RunDirectory.take(options.runDirectory)
+    do throws(Errno) {
+      pool = try SessionPool(logger: logger)
+    } catch {
+      throw TransportError(.system, "cannot make an epoll descriptor: \(error)")
+    }
+  }
+
+  /// Makes the mount and a node for every group there is. Returns when all of them exist, or none.
+  public func start() throws(TransportError) {
+    LibfuseLog.forward(to: logger)
+    let files = FileMount(path: directory.files, transport: self)
+    self.files = files
+    do throws(Errno) {
+      clients = ClientServices(events: try EventMonitor()) { [weak self] in self?.file($0) }
+      try pool.start()
+    } catch {
+      throw TransportError(.system, "cannot start threads: \(error)")
+    }
+    do {
+      try add(files.mount(), path: directory.files)
+      try makeNodes()
+    } catch {
+      stop()
+      throw error
+    }
+  }
+
+  /// Ends everything: nodes and mount are gone, and whoever waits in a call has an error.
+  public func stop() {
+    // Descriptors under way are delivered first: to die now would take their clients along.
+    work.drain()
+    pool.stop()
+    files?.unmount()
+  }
+
+  private func add(_ session: FUSESession, path: String) throws(TransportError) {
+    do throws(Errno) { try pool.add(session) } catch {
+      throw TransportError(.system, "cannot serve \(path): \(error)")
+    }
+  }
+
+  private func makeNodes() throws(TransportError) {
+    let groups = vfio.groups
+    let major = try DeviceNumbers.freeMajor()
+    for (minor, group) in groups.enumerated() {
+      let device = FileIdentity.DeviceNumber(major: major, minor: UInt32(minor))
+      let node = GroupNode(group: group, name: "vfio/\(group)", device: device, transport: self)
+      if (try? FileIdentity(path: node.path)) != nil {
+        throw TransportError(
+          .cannotCreate, "\(node.path) is there already; stop whatever made it, or give the group "
+            + "another number in the topology")
+      }
+      nodes[device] = node
+    }
+    for node in nodes.values { try add(node.connect(), path: node.path) }
+    for _ in nodes where !nodeSettledSignal.wait(milliseconds: 30_000) {
+      throw TransportError(.system, "the kernel did not make all nodes under /dev/vfio in time")
+    }
+    for node in nodes.values {
+      if case .failed(let sentence) = node.state { throw TransportError(.cannotCreate, sentence) }
+    }
+  }
+
+  /// A node exists, or will not.
+  func nodeSettled() {
+    nodeSettledSignal.signal()
+  }
+
+  // MARK: Requests
+
+  private func file(_ identity: FileIdentity) -> (any VFIOFile)? {
+    if let device = identity.characterDevice { return nodes[device]?.anyOpenFile }
+    return files.file(identity)
+  }
+
+  /// Answers an ioctl with what the core said.
+  ///
+  /// - Parameter output: what goes to the caller by the retry protocol.
+  func answer(
+    _ request: consuming Request, of session: FUSESession?, thread: ClientThread,
+    with result: Result<IoctlResult, Errno>, output: [UInt8]
+  ) {
+    switch result {
+    case .success(.value(let value)):
+      request.ioctl(value, output: output)
+    case .failure(let error):
+      // The kernel would make ENOTTY of ENOSYS, and the client is nobody's business once it is gone.
+      request.fail(error)
+    case .success(.file(let file)):
+      guard let session else { return file.release() }
+      deliver(file, to: thread, request.later(of: session))
+    case .success(.later(let answer)):
+      guard let session else { return _ = answer.cancel() }
+      wait(for: answer, thread, request.later(of: session))
+    }
+  }
+
+  private func deliver(_ file: any VFIOFile, to thread: ClientThread, _ request: PendingRequest) {
+    let delivery = DescriptorDelivery(mount: files, logger: logger)
+    work.run { delivery.deliver(file, to: thread, answering: request) }
+  }
+
+  private func wait(for answer: DeferredAnswer, _ thread: ClientThread, _ request: PendingRequest) {
+    request.onInterrupt { [work] in
+      work.run {
+        if answer.cancel() { request.answer { $0.fail(.interrupted) } }
+      }
+    }
+    answer.whenComplete { result in
+      switch result {
+      case .success(.value(let value)): request.answer { $0.ioctl(value) }
+      case .failure(let error): request.answer { $0.fail(error) }
+      case .success(.file(let file)): self.deliver(file, to: thread, request)
+      case .success(.later(let next)): self.wait(for: next, thread, request)
+      }
+    }
+  }
+}

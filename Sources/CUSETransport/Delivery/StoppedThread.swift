@@ -1,0 +1,115 @@
+import CLinux
+import ClientAccess
+import Glibc
+import SystemPackage
+
+/// A client's thread between the return of its ioctl and its next instruction, ours to command.
+///
+/// Every method that returns nil or false has found the thread dying and seen it off.
+struct StoppedThread: ~Copyable {
+  /// The red zone below the stack pointer: 128 bytes that are the thread's own (System V ABI, x86-64).
+  static let scratchSize = 128
+
+  let tid: Int32
+  private let watch: StopWatch
+  private var registers = user_regs_struct()
+  private var signalMask: UInt64 = 0
+  private var savedScratch: [UInt64] = []
+
+  init?(tid: Int32, watch: StopWatch) {
+    self.tid = tid
+    self.watch = watch
+    guard cl_ptrace_getregs(tid, &registers) == 0, cl_ptrace_getsigmask(tid, &signalMask) == 0 else {
+      watch.reap()
+      return nil
+    }
+  }
+
+  /// Where system calls' arguments in memory go; free for our use until `resume`.
+  var scratch: UInt64 { registers.rsp - UInt64(Self.scratchSize) }
+
+  /// Blocks signals and saves the scratch memory.
+  ///
+  /// - Throws: where this is not the return of a 64-bit ioctl that we answered with the placeholder.
+  mutating func prepare() throws(DeliveryFailure) {
+    let syscallInstruction: UInt64 = 0x050f
+    var code: UInt64 = 0
+    guard cl_ptrace_peek(tid, registers.rip - 2, &code) == 0, code & 0xffff == syscallInstruction
+    else {
+      throw DeliveryFailure(
+        errno: .notSupported, sentence: "the client is not a 64-bit program, or hides its code")
+    }
+    guard registers.rax == UInt64(SeizedThread.placeholder) else {
+      throw DeliveryFailure(errno: .interrupted, sentence: "the ioctl ended without our answer")
+    }
+    for offset in stride(from: 0, to: Self.scratchSize, by: 8) {
+      var word: UInt64 = 0
+      guard cl_ptrace_peek(tid, scratch + UInt64(offset), &word) == 0 else {
+        throw DeliveryFailure(errno: .badAddress, sentence: "the client's stack cannot be used")
+      }
+      savedScratch.append(word)
+    }
+    _ = cl_ptrace_setsigmask(tid, .max)
+  }
+
+  /// Puts `words` into the scratch memory from its start.
+  func write(_ words: [UInt64]) -> Bool {
+    for (i, word) in words.enumerated() {
+      guard cl_ptrace_poke(tid, scratch + UInt64(i * 8), word) == 0 else {
+        watch.reap()
+        return false
+      }
+    }
+    return true
+  }
+
+  /// The word at `offset` of the scratch memory.
+  func word(at offset: Int) -> UInt64? {
+    var word: UInt64 = 0
+    guard cl_ptrace_peek(tid, scratch + UInt64(offset), &word) == 0 else {
+      watch.reap()
+      return nil
+    }
+    return word
+  }
+
+  /// Has the thread make a system call.
+  ///
+  /// - Returns: what the kernel returned, a negative errno included; nil when the thread is gone.
+  func call(_ number: Int, _ arguments: UInt64...) -> Int64? {
+    var r = registers
+    r.rip -= 2
+    r.rax = UInt64(number)
+    r.orig_rax = .max
+    let a = arguments + Array(repeating: 0, count: 6 - arguments.count)
+    (r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9) = (a[0], a[1], a[2], a[3], a[4], a[5])
+    guard cl_ptrace_setregs(tid, &r) == 0 else {
+      watch.reap()
+      return nil
+    }
+    guard watch.runToSyscallStop(), watch.runToSyscallStop() else { return nil }
+    guard cl_ptrace_getregs(tid, &r) == 0 else {
+      watch.reap()
+      return nil
+    }
+    return Int64(bitPattern: r.rax)
+  }
+
+  /// Puts everything back and lets the thread go, its ioctl returning `result`.
+  ///
+  /// - Returns: false when the thread was gone.
+  consuming func resume(returning result: Int64) -> Bool {
+    var r = registers
+    if r.rax == UInt64(SeizedThread.placeholder) { r.rax = UInt64(bitPattern: result) }
+    for (i, word) in savedScratch.enumerated() {
+      _ = cl_ptrace_poke(tid, scratch + UInt64(i * 8), word)
+    }
+    _ = cl_ptrace_setsigmask(tid, signalMask)
+    _ = cl_ptrace_setregs(tid, &r)
+    guard cl_ptrace_detach(tid) == 0 else {
+      watch.reap()
+      return false
+    }
+    return true
+  }
+}

@@ -1,0 +1,185 @@
+import CFuse3
+import CLinux
+import ClientAccess
+import Glibc
+import Logging
+import Synchronization
+import SystemPackage
+import VFIOCore
+
+/// The character device of one group: a CUSE session and what it answers.
+///
+/// @unchecked: `session` is set once, before the session can see a request; the session holds the node,
+/// not the other way round.
+final class GroupNode: SessionHandler, @unchecked Sendable {
+  enum Creation: Sendable {
+    case pending
+    case ready
+    case failed(String)
+  }
+
+  /// `/dev/vfio/pci:240`
+  let path: String
+  let device: FileIdentity.DeviceNumber
+  private let name: String
+  private let group: VFIOCore.GroupID
+  private let transport: CUSETransport
+  private let creation = Mutex(Creation.pending)
+  private let openFiles = Mutex<[ObjectIdentifier: any VFIOFile]>([:])
+  private weak var session: FUSESession?
+
+  init(
+    group: VFIOCore.GroupID, name: String, device: FileIdentity.DeviceNumber, transport: CUSETransport
+  ) {
+    self.group = group
+    self.device = device
+    self.transport = transport
+    self.name = name
+    path = "/dev/" + name
+  }
+
+  var state: Creation { creation.withLock { $0 } }
+
+  /// Any open file of this group: they are all the same group to whoever names one.
+  var anyOpenFile: (any VFIOFile)? { openFiles.withLock { $0.first?.value } }
+
+  /// Opens the session; the kernel makes the node when the session is served.
+  func connect() throws(TransportError) -> FUSESession {
+    let fd = cl_open("/dev/cuse", O_RDWR, 0)
+    guard fd >= 0 else { throw .noCUSE(Errno(rawValue: -fd)) }
+    // SAFETY: libfuse copies the arguments and the operations; the handler outlives the session, which
+    // holds it.
+    let pointer: OpaquePointer? = withCArguments(["vfio-cused"]) { arguments in
+      "DEVNAME=\(name)".withCString { deviceName in
+        var information: UnsafePointer<CChar>? = deviceName
+        return withUnsafeMutablePointer(to: &information) { list in
+          var info = cuse_info(
+            dev_major: device.major, dev_minor: device.minor, dev_info_argc: 1,
+            dev_info_argv: list, flags: UInt32(CUSE_UNRESTRICTED_IOCTL))
+          var operations = GroupNode.operations
+          return cuse_lowlevel_new(
+            &arguments, &info, &operations, Unmanaged.passUnretained(self).toOpaque())
+        }
+      }
+    }
+    guard let pointer, fuse_session_mount(pointer, "/dev/fd/\(fd)") == 0 else {
+      close(fd)
+      throw TransportError(.system, "libfuse cannot make a CUSE session for \(path)")
+    }
+    do {
+      let session = try FUSESession(owning: pointer, handler: self)
+      self.session = session
+      return session
+    } catch {
+      throw TransportError(.system, "cannot make the CUSE session of \(path) non-blocking: \(error)")
+    }
+  }
+
+  /// The kernel has made the node: it gets its mode and owner before anybody is told of it.
+  fileprivate func initDone() {
+    let options = transport.options
+    var failure: String?
+    if chown(path, options.owner, options.group) != 0 || chmod(path, options.mode) != 0 {
+      failure = "cannot set mode and owner of \(path): \(Errno(rawValue: errno))"
+    } else if (try? FileIdentity(path: path))?.characterDevice != device {
+      failure = "\(path) is not the node that was made; is something else managing /dev?"
+    }
+    settle(failure.map(Creation.failed) ?? .ready)
+  }
+
+  override func sessionEnded() {
+    settle(.failed("the kernel refused to register \(path); its name or number is taken"))
+  }
+
+  private func settle(_ outcome: Creation) {
+    let changed = creation.withLock { creation in
+      guard case .pending = creation else { return false }
+      creation = outcome
+      return true
+    }
+    if changed { transport.nodeSettled() }
+  }
+
+  // MARK: Requests
+
+  fileprivate func open(_ request: consuming Request, _ info: UnsafeMutablePointer<fuse_file_info>?) {
+    do throws(Errno) {
+      let file = try transport.vfio.openGroup(group)
+      let open = OpenFile(file)
+      openFiles.withLock { $0[ObjectIdentifier(open)] = file }
+      let handle = open.retainedHandle()
+      info?.pointee.fh = handle
+      info?.pointee.direct_io = 1
+      if !request.opened(info) { release(handle) }
+    } catch {
+      request.fail(error)
+    }
+  }
+
+  fileprivate func release(_ handle: UInt64) {
+    OpenFile.with(handle) { open in
+      _ = openFiles.withLock { $0.removeValue(forKey: ObjectIdentifier(open)) }
+    }
+    OpenFile.release(handle)
+  }
+
+  fileprivate func ioctl(
+    _ request: consuming Request, _ command: UInt32, _ argument: UInt64, _ handle: UInt64,
+    _ input: UnsafeRawBufferPointer, outputSize: Int
+  ) {
+    // What the answer depends on may be a close that has returned already.
+    transport.files.settle()
+    let thread = request.thread
+    let exchange = transport.retries.resume(thread, command, argument, input, outputSize)
+    let client = CUSEClient(thread, transport.clients, exchange: exchange)
+    let result = OpenFile.with(handle) { open in
+      Result { () throws(Errno) in try open.file.ioctl(command, argument, from: client) }
+    }
+    if let exchange = client.exchange, exchange.isIncomplete {
+      transport.retries.save(exchange, thread, command, argument)
+      request.retryIoctl(inputs: exchange.inputVectors, outputs: exchange.outputVectors)
+      return
+    }
+    transport.answer(
+      request, of: session, thread: thread, with: result, output: client.exchange?.output ?? [])
+  }
+
+  /// Shared by all nodes; libfuse copies it.
+  private static var operations: cuse_lowlevel_ops {
+    var ops = cuse_lowlevel_ops()
+    ops.init_done = { GroupNode.from($0).initDone() }
+    ops.open = { GroupNode.from(fuse_req_userdata($0)).open(Request($0), $1) }
+    ops.read = { request, _, _, _ in Request(request).fail(.invalidArgument) }
+    ops.write = { request, _, _, _, _ in Request(request).fail(.invalidArgument) }
+    ops.release = { request, info in
+      let handle = info.handle
+      GroupNode.from(fuse_req_userdata(request)).release(handle)
+      Request(request).succeed()
+    }
+    ops.ioctl = { request, command, argument, info, _, input, inputSize, outputSize in
+      GroupNode.from(fuse_req_userdata(request)).ioctl(
+        Request(request), UInt32(bitPattern: command), UInt64(UInt(bitPattern: argument)),
+        info.handle, UnsafeRawBufferPointer(start: input, count: inputSize),
+        outputSize: outputSize)
+    }
+    return ops
+  }
+
+  private static func from(_ userdata: UnsafeMutableRawPointer?) -> GroupNode {
+    // SAFETY: the userdata of every CUSE session is its node, which the session keeps alive.
+    Unmanaged<GroupNode>.fromOpaque(userdata.unsafelyUnwrapped).takeUnretainedValue()
+  }
+}
+
+extension TransportError {
+  static func noCUSE(_ error: Errno) -> TransportError {
+    switch error {
+    case .noSuchFileOrDirectory, .operationNotSupportedByDevice, .noSuchAddressOrDevice:
+      TransportError(.unavailable, "/dev/cuse is not there; load the module with: modprobe cuse")
+    case .permissionDenied, .notPermitted:
+      TransportError(.notPermitted, "/dev/cuse: permission denied; run vfio-cused serve as root")
+    default:
+      TransportError(.system, "cannot open /dev/cuse: \(error)")
+    }
+  }
+}

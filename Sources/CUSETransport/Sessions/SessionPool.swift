@@ -1,0 +1,188 @@
+import CFuse3
+import CLinux
+import ClientAccess
+import Glibc
+import Logging
+import Synchronization
+import SystemPackage
+import Threads
+
+/// A few threads that serve any number of sessions.
+///
+/// Threads, not buffers, grow with the load: each has one request buffer for all sessions. When a client
+/// makes its own memory block all of them (a userfaultfd, a FUSE file of its own), spare ones step in.
+final class SessionPool: Sendable {
+  static let regularWorkers = 4
+  static let maximumWorkers = 64
+
+  private struct State {
+    var sessions: [UInt64: FUSESession] = [:]
+    var nextToken: UInt64 = 0
+    var freeSlots: [Int]
+    var isStopping = false
+  }
+
+  /// What the watchdog looks at: when a worker took its request, in ticks of the watchdog; 0 when idle.
+  private final class Worker: Sendable {
+    let busySince = Atomic<UInt64>(0)
+  }
+
+  let releases = ReleaseGate(workers: maximumWorkers)
+  private let epoll: OwnedFD
+  private let state: Mutex<State>
+  private let workers: [Worker]
+  private let tick = Atomic<UInt64>(1)
+  private let logger: Logger
+
+  init(logger: Logger) throws(Errno) {
+    self.logger = logger
+    epoll = OwnedFD(owning: try cl_epoll_create().checked())
+    workers = (0..<Self.maximumWorkers).map { _ in Worker() }
+    state = Mutex(State(freeSlots: Array((0..<Self.maximumWorkers).reversed())))
+  }
+
+  func start() throws(Errno) {
+    for _ in 0..<Self.regularWorkers { try startWorker() }
+    try Thread.start(name: "cuse-watchdog") { self.watch() }
+  }
+
+  /// Serves `session` from now on.
+  func add(_ session: FUSESession) throws(Errno) {
+    let token = state.withLock { state in
+      state.nextToken += 1
+      state.sessions[state.nextToken] = session
+      return state.nextToken
+    }
+    try cl_epoll_add_edge(epoll.rawValue, session.fd, token).checked()
+  }
+
+  /// Ends all sessions and the threads.
+  func stop() {
+    let sessions = state.withLock { state in
+      state.isStopping = true
+      defer { state.sessions = [:] }
+      return Array(state.sessions.values)
+    }
+    for session in sessions { session.disconnect() }
+  }
+
+  /// Ends one session.
+  func remove(_ session: FUSESession) {
+    state.withLock { state in
+      for (token, other) in state.sessions where other === session { state.sessions[token] = nil }
+    }
+    session.disconnect()
+  }
+
+  private func startWorker() throws(Errno) {
+    guard let slot = state.withLock({ $0.freeSlots.popLast() }) else { return }
+    do throws(Errno) {
+      try Thread.start(name: "cuse-\(slot)") { self.serve(as: slot) }
+    } catch {
+      state.withLock { $0.freeSlots.append(slot) }
+      throw error
+    }
+  }
+
+  private func serve(as slot: Int) {
+    let isSpare = slot >= Self.regularWorkers
+    var buffer = fuse_buf()
+    // SAFETY: libfuse allocated it with malloc.
+    defer { free(buffer.mem) }
+    while !state.withLock({ $0.isStopping }) {
+      var token: UInt64 = 0
+      let n = cl_epoll_wait_one(epoll.rawValue, isSpare ? 5000 : -1, &token)
+      if n == 0 && isSpare { break }
+      guard n > 0, let session = state.withLock({ $0.sessions[token] }) else { continue }
+      serve(session, token, slot, &buffer)
+    }
+    state.withLock { $0.freeSlots.append(slot) }
+  }
+
+  /// Takes requests until there are none: an edge tells of the first only.
+  private func serve(_ session: FUSESession, _ token: UInt64, _ slot: Int, _ buffer: inout fuse_buf) {
+    let worker = workers[slot]
+    while true {
+      releases.enter(worker: slot)
+      var isRelease = false
+      do throws(Errno) {
+        guard try session.receive(into: &buffer) else {
+          releases.leave(worker: slot)
+          return
+        }
+        isRelease = buffer.isRelease
+      } catch {
+        releases.leave(worker: slot)
+        if state.withLock({ $0.sessions.removeValue(forKey: token) }) != nil {
+          session.handler.sessionEnded()
+        }
+        return
+      }
+      if !isRelease { releases.leave(worker: slot) }
+      worker.busySince.store(tick.load(ordering: .relaxed), ordering: .relaxed)
+      session.process(&buffer)
+      worker.busySince.store(0, ordering: .relaxed)
+      if isRelease { releases.leave(worker: slot) }
+    }
+  }
+
+  /// Returns when every RELEASE that the kernel had queued on `session` has been carried out.
+  func settle(_ session: FUSESession) {
+    var buffer = fuse_buf()
+    defer { free(buffer.mem) }
+    while let more = try? session.receive(into: &buffer), more {
+      if buffer.isRelease {
+        session.process(&buffer)
+      } else {
+        process(buffer, of: session)
+        buffer = fuse_buf()
+      }
+    }
+    releases.waitForThoseInside()
+  }
+
+  /// Has another thread answer a request that is not ours to wait for.
+  private func process(_ buffer: fuse_buf, of session: FUSESession) {
+    struct Handover: @unchecked Sendable {
+      // The buffer goes from this thread to that one, which frees it.
+      var buffer: fuse_buf
+    }
+    let handover = Handover(buffer: buffer)
+    let work: @Sendable () -> Void = {
+      var buffer = handover.buffer
+      session.process(&buffer)
+      free(buffer.mem)
+    }
+    if (try? Thread.start(name: "cuse-handover", work)) == nil { work() }
+  }
+
+  /// Starts a spare worker while none is free to take a request.
+  private func watch() {
+    while !state.withLock({ $0.isStopping }) {
+      usleep(100_000)
+      let now = tick.add(1, ordering: .relaxed).newValue
+      let (busy, running) = state.withLock { state in
+        let free = Set(state.freeSlots)
+        let running = workers.indices.filter { !free.contains($0) }
+        let stuck = running.filter { slot in
+          let since = workers[slot].busySince.load(ordering: .relaxed)
+          return since != 0 && now - since >= 2
+        }
+        return (stuck.count, running.count)
+      }
+      if busy == running && running < Self.maximumWorkers {
+        logger.warning(
+          "all workers wait for client memory; starting a spare one", metadata: ["workers": "\(running)"])
+        try? startWorker()
+      }
+    }
+  }
+}
+
+extension fuse_buf {
+  /// Whether the request is a FUSE_RELEASE (opcode 18 at byte 4 of `struct fuse_in_header`).
+  fileprivate var isRelease: Bool {
+    // SAFETY: a received request is at least a header of 40 bytes.
+    mem.loadUnaligned(fromByteOffset: 4, as: UInt32.self) == 18
+  }
+}

@@ -1,0 +1,81 @@
+import CLinux
+import Glibc
+public import SystemPackage
+
+/// A thread of a client, blocked in a system call that we answer: memory and descriptors by its id.
+///
+/// Good for the length of that call only, since afterwards the id may be somebody else's.
+public struct ClientThread: Sendable {
+  public let id: Int32
+
+  public init(id: Int32) {
+    self.id = id
+  }
+
+  /// Copies from the thread's memory. Calls `process_vm_readv(2)`.
+  ///
+  /// - Throws: `EFAULT`; `ESRCH` when the thread is gone; `EPERM` without the right to.
+  public func read(
+    _ address: ClientAddress, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) {
+    if buffer.isEmpty { return }
+    // SAFETY: the kernel writes at most `buffer.count` bytes into the caller's buffer.
+    let n = cl_process_vm_read(id, buffer.baseAddress, address.rawValue, buffer.count)
+    if try n.checked() != buffer.count { throw .badAddress }
+  }
+
+  /// Copies to the thread's memory. Calls `process_vm_writev(2)`.
+  ///
+  /// - Throws: as `read`.
+  public func write(_ address: ClientAddress, from buffer: UnsafeRawBufferPointer) throws(Errno) {
+    if buffer.isEmpty { return }
+    // SAFETY: the kernel reads `buffer.count` bytes from the caller's buffer.
+    let n = cl_process_vm_write(id, buffer.baseAddress, address.rawValue, buffer.count)
+    if try n.checked() != buffer.count { throw .badAddress }
+  }
+
+  /// What file a descriptor of the thread leads to. Holds no reference to it, so that it delays no close.
+  ///
+  /// - Throws: `EBADF` when it is not open, or open with `O_PATH`.
+  public func identify(_ fd: Int32) throws(Errno) -> FileIdentity {
+    guard fd >= 0 else { throw .badFileDescriptor }
+    if try ProcFS.flags(of: id, fd: fd) & oPath != 0 { throw .badFileDescriptor }
+    var c = cl_file_identity()
+    do { try cl_identify("/proc/\(id)/fd/\(fd)", &c).checked() } catch { throw .badFileDescriptor }
+    return FileIdentity(c)
+  }
+
+  /// Duplicates an eventfd of the thread. Calls `pidfd_getfd(2)`.
+  ///
+  /// - Throws: `EBADF` when `fd` is not open, `EINVAL` when it is something else.
+  public func eventfd(_ fd: Int32, monitor: EventMonitor) throws(Errno) -> ClientEventFD {
+    guard fd >= 0 else { throw .badFileDescriptor }
+    // Looked at before it is taken: closing a copy of an unknown file might wait for a stranger.
+    guard try isEventFD("/proc/\(id)/fd/\(fd)") else { throw .invalidArgument }
+    let pidfd = try OwnedFD(result: cl_pidfd_open(try ProcFS.status(of: id).tgid))
+    let copy = try OwnedFD(result: cl_pidfd_getfd(pidfd.rawValue, fd))
+    guard try isEventFD("/proc/self/fd/\(copy.rawValue)") else { throw .invalidArgument }
+    return ClientEventFD(copy, monitor: monitor)
+  }
+
+  private func isEventFD(_ link: String) throws(Errno) -> Bool {
+    // SAFETY: the C side writes at most `$0.count` bytes, NUL included.
+    var text = [CChar](repeating: 0, count: 64)
+    let n = text.withUnsafeMutableBufferPointer { cl_readlink(link, $0.baseAddress, Int32($0.count)) }
+    if n == -ENOENT { throw .badFileDescriptor }
+    try n.checked()
+    return text.prefix(Int(n)).elementsEqual("anon_inode:[eventfd]".utf8.map { CChar($0) })
+  }
+
+  /// How many bytes the thread may lock: its `RLIMIT_MEMLOCK`, `UInt64.max` with `CAP_IPC_LOCK`.
+  public func lockedMemoryLimit() throws(Errno) -> UInt64 {
+    let capIPCLock: UInt64 = 1 << 14
+    if try ProcFS.status(of: id).effectiveCapabilities & capIPCLock != 0 { return .max }
+    var limit: UInt64 = 0
+    try cl_memlock_limit(id, &limit).checked()
+    return limit
+  }
+}
+
+/// `O_PATH`, which Glibc shows only to C.
+private let oPath: Int32 = 0o10000000

@@ -1,0 +1,97 @@
+import CLinux
+import Glibc
+public import SystemPackage
+
+/// What /proc says of a thread. Every function asks anew: a pid is only as good as the moment.
+public enum ProcFS {
+  /// The lines of `/proc/<tid>/status` that we use.
+  public struct Status: Sendable {
+    public var tgid: Int32 = 0
+    public var tracer: Int32 = 0
+    public var seccomp: Int32 = 0
+    public var effectiveCapabilities: UInt64 = 0
+  }
+
+  /// - Throws: `ESRCH` when there is no such thread.
+  public static func status(of thread: Int32) throws(Errno) -> Status {
+    var status = Status()
+    for line in try contents("/proc/\(thread)/status").split(separator: UInt8(ascii: "\n")) {
+      if let v = value(line, of: "Tgid:", radix: 10) {
+        status.tgid = Int32(truncatingIfNeeded: v)
+      } else if let v = value(line, of: "TracerPid:", radix: 10) {
+        status.tracer = Int32(truncatingIfNeeded: v)
+      } else if let v = value(line, of: "CapEff:", radix: 16) {
+        status.effectiveCapabilities = v
+      } else if let v = value(line, of: "Seccomp:", radix: 10) {
+        status.seccomp = Int32(truncatingIfNeeded: v)
+      }
+    }
+    if status.tgid == 0 { throw .noSuchProcess }
+    return status
+  }
+
+  /// The open flags of a descriptor, as in `fdinfo`.
+  ///
+  /// - Throws: `EBADF` when it is not open.
+  static func flags(of thread: Int32, fd: Int32) throws(Errno) -> Int32 {
+    let text: [UInt8]
+    do { text = try contents("/proc/\(thread)/fdinfo/\(fd)") } catch { throw .badFileDescriptor }
+    for line in text.split(separator: UInt8(ascii: "\n")) {
+      if let v = value(line, of: "flags:", radix: 8) { return Int32(truncatingIfNeeded: v) }
+    }
+    throw .badFileDescriptor
+  }
+
+  /// The whole text of a file in /proc.
+  public static func contents(_ path: String) throws(Errno) -> [UInt8] {
+    let file: OwnedFD
+    do { file = try OwnedFD(path: path, O_RDONLY) } catch {
+      throw error == .noSuchFileOrDirectory ? .noSuchProcess : error
+    }
+    return try contents(file.rawValue)
+  }
+
+  /// The whole text of an open file in /proc, from its start.
+  static func contents(_ fd: Int32) throws(Errno) -> [UInt8] {
+    var text: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 16384)
+    while true {
+      // SAFETY: pread writes at most `chunk.count` bytes into the chunk's own storage.
+      let n = chunk.withUnsafeMutableBytes { pread(fd, $0.baseAddress, $0.count, off_t(text.count)) }
+      if n < 0 {
+        if errno == EINTR { continue }
+        throw Errno(rawValue: errno)
+      }
+      if n == 0 { return text }
+      text += chunk[..<n]
+    }
+  }
+
+  /// The number behind `key` where the line starts with it.
+  private static func value(_ line: ArraySlice<UInt8>, of key: StaticString, radix: UInt64) -> UInt64? {
+    // SAFETY: a static string's UTF-8 lives as long as the program.
+    let prefix = UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount)
+    guard line.starts(with: prefix) else { return nil }
+    var sum: UInt64 = 0
+    var digits = false
+    for byte in line.dropFirst(prefix.count) {
+      guard let digit = byte.hexDigit, digit < radix else {
+        if digits { break } else { continue }
+      }
+      digits = true
+      sum = sum &* radix &+ digit
+    }
+    return digits ? sum : nil
+  }
+}
+
+extension UInt8 {
+  /// The value of an ASCII hexadecimal digit.
+  var hexDigit: UInt64? {
+    switch self {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt64(self - UInt8(ascii: "0"))
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt64(self - UInt8(ascii: "a") + 10)
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import CLinux
+import Glibc
+import Synchronization
+public import SystemPackage
+
+/// The address space of a process, held without keeping it alive.
+///
+/// `/proc/<pid>/mem` and `maps` stay bound to the memory they were opened on: after an exec or an exit
+/// they reach nobody else's, whoever has the pid by then (fs/proc/base.c, `mem_open`).
+public final class ProcessAddressSpace: AddressSpace {
+  /// A thread group that had this memory when we first saw it.
+  let tgid: Int32
+  private let mem: OwnedFD
+  private let maps: OwnedFD
+  private let auxiliaryVector: [UInt8]
+  private let locked = Mutex<UInt64>(0)
+
+  /// - Throws: `ESRCH` for a thread that is gone, `EPERM` or `EACCES` without the right to examine it.
+  init(thread: Int32, tgid: Int32) throws(Errno) {
+    self.tgid = tgid
+    mem = try OwnedFD(path: "/proc/\(thread)/mem", O_RDWR)
+    maps = try OwnedFD(path: "/proc/\(thread)/maps", O_RDONLY)
+    auxiliaryVector = try ProcFS.contents("/proc/\(thread)/auxv")
+  }
+
+  /// Whether any process still uses the memory.
+  var isAlive: Bool {
+    var byte: UInt8 = 0
+    // SAFETY: one byte into a local. Page 0 is not mapped: EIO while there is memory, 0 after.
+    return pread(mem.rawValue, &byte, 1, 0) != 0
+  }
+
+  /// Whether `thread`, of the thread group we took the memory from, has not replaced it by an exec.
+  func isStill(memoryOf thread: Int32) -> Bool {
+    guard isAlive, let now = try? ProcFS.contents("/proc/\(thread)/auxv") else { return false }
+    return now == auxiliaryVector
+  }
+
+  public func read(
+    _ address: ClientAddress, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) {
+    guard let offset = off_t(exactly: address.rawValue) else { throw .badAddress }
+    // SAFETY: pread writes at most `buffer.count` bytes into the caller's buffer.
+    let n = pread(mem.rawValue, buffer.baseAddress, buffer.count, offset)
+    if n != buffer.count { throw .badAddress }
+  }
+
+  public func write(_ address: ClientAddress, from buffer: UnsafeRawBufferPointer) throws(Errno) {
+    guard let offset = off_t(exactly: address.rawValue) else { throw .badAddress }
+    // SAFETY: pwrite reads `buffer.count` bytes from the caller's buffer.
+    let n = pwrite(mem.rawValue, buffer.baseAddress, buffer.count, offset)
+    if n != buffer.count { throw .badAddress }
+  }
+
+  public func checkMapped(_ range: Range<ClientAddress>, writable: Bool) throws(Errno) {
+    let map = MemoryMap(text: try ProcFS.contents(maps.rawValue))
+    if !map.covers(range, writable: writable) { throw .badAddress }
+  }
+
+  public func lock(_ bytes: UInt64, limit: UInt64) throws(Errno) {
+    let fits = locked.withLock { locked in
+      let (sum, overflow) = locked.addingReportingOverflow(bytes)
+      if overflow || sum > limit { return false }
+      locked = sum
+      return true
+    }
+    if !fits { throw .noMemory }
+  }
+
+  public func unlock(_ bytes: UInt64) {
+    locked.withLock { $0 -= min($0, bytes) }
+  }
+}
