@@ -161,9 +161,9 @@ import Testing
       "t.yaml:8:18: buses[0].devices[1].address: 0000:00:01.0 is in line 5 already; "
         + "write another address"),
     .entry(
-      "an alias of a whole device",
-      "- &a\n  address: 0000:00:01.0\n  model: edu\n- *a",
-      "t.yaml:6:18: buses[0].devices[1].address: 0000:00:01.0 is in line 6 already; "
+      "an alias of a wrong value",
+      "- address: &a 0000:00:01.0\n  model: edu\n- address: *a\n  model: edu",
+      "t.yaml:5:18: buses[0].devices[1].address: 0000:00:01.0 is in line 5 already; "
         + "write another address"),
     .entry(
       "a device on another bus", bridge + "  devices:\n    - {address: 0000:07:00.0, model: edu}",

@@ -3,8 +3,9 @@ import Yams
 
 /// A YAML file, read and composed, and nothing known of its meaning.
 enum YAMLDocument {
-  /// Larger files are refused: a topology of 1,000 devices takes about 100 KiB.
-  static let sizeLimit = 16 << 20
+  /// Larger files are refused: a topology of 1,000 devices takes about 100 KiB, and the nodes of a file
+  /// may take a hundred times its size.
+  static let sizeLimit = 4 << 20
 
   static func read(_ path: FilePath) throws(TopologyError) -> [UInt8] {
     do {
@@ -37,7 +38,7 @@ enum YAMLDocument {
   ) throws(TopologyError) -> YAMLValue {
     guard bytes.count <= sizeLimit else {
       throw TopologyError(
-        file: file, problem: "the file is larger than 16 MiB; write a smaller one")
+        file: file, problem: "the file is larger than 4 MiB; write a smaller one")
     }
     guard let text = String(validating: bytes, as: UTF8.self) else {
       let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
@@ -46,6 +47,7 @@ enum YAMLDocument {
         file: file, line: bad.map { $0 + 1 },
         problem: "this is not UTF-8; save the file as UTF-8")
     }
+    try checkAnchors(in: bytes, file: file)
     do {
       // Without rules every scalar stays the text it is, and no time goes into guessing its type.
       let parser = try Parser(yaml: text, resolver: .basic, encoding: .utf8)
