@@ -48,7 +48,7 @@ let package = Package(
       swiftSettings: swift),
     .target(
       name: "Control",
-      dependencies: ["DeviceKit", .product(name: "Yams", package: "Yams")],
+      dependencies: ["DeviceKit", system, .product(name: "Yams", package: "Yams")],
       swiftSettings: swift),
     .executableTarget(
       name: "vfio-cused",
@@ -58,6 +58,8 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ], swiftSettings: swift),
+    .testTarget(
+      name: "ControlTests", dependencies: ["Control", "DeviceKit", system], swiftSettings: swift),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,30 @@
+public import DeviceKit
+
+/// A device of a topology with everything settled that the topology left to be computed.
+public struct ResolvedDevice: Hashable, Sendable {
+  public var address: PCIAddress
+  /// The name of the `PCIFunctionKind` that stands behind it.
+  public var model: String
+  public var group: UInt32
+  public var driver: Topology.Driver
+  public var rootBus: PCIBusAddress
+  /// The bridges between the root bus and the device, from the root.
+  public var bridges: [PCIAddress]
+
+  public init(
+    address: PCIAddress, model: String, group: UInt32, driver: Topology.Driver,
+    rootBus: PCIBusAddress, bridges: [PCIAddress]
+  ) {
+    self.address = address
+    self.model = model
+    self.group = group
+    self.driver = driver
+    self.rootBus = rootBus
+    self.bridges = bridges
+  }
+
+  /// The device's place below `/sys/devices`: `pci0000:00/0000:00:1e.0/0000:06:0d.0`.
+  public var sysfsPath: String {
+    (["pci\(rootBus)"] + (bridges + [address]).map(\.description)).joined(separator: "/")
+  }
+}

@@ -1,0 +1,79 @@
+/// The fields of the whole file.
+enum TopologyField: String, YAMLField {
+  case iommu, buses
+
+  static let owner = "a topology"
+
+  var form: String {
+    switch self {
+    case .iommu: "a mapping of options, such as group_mf: true"
+    case .buses: "a list of root buses"
+    }
+  }
+}
+
+enum IOMMUField: String, YAMLField {
+  case groupMultiFunction = "group_mf"
+
+  static let owner = "iommu"
+
+  var form: String {
+    switch self {
+    case .groupMultiFunction: "true or false"
+    }
+  }
+}
+
+enum RootBusField: String, YAMLField {
+  case bus, root, devices
+
+  static let owner = "a root bus"
+
+  var form: String {
+    switch self {
+    case .bus: "pci"
+    case .root: "domain:bus in hexadecimal, such as 0000:00"
+    case .devices: "a list of bridges and devices"
+    }
+  }
+}
+
+enum BridgeField: String, YAMLField {
+  case address, bridge, secondary, id, revision, devices
+
+  static let owner = "a bridge"
+
+  var form: String {
+    switch self {
+    case .address: addressForm
+    case .bridge: "the kind of bridge, such as pci"
+    case .secondary: "the number of the bus behind the bridge in two hexadecimal digits, such as 06"
+    case .id: "vendor:device in hexadecimal, such as 8086:244e"
+    case .revision: "two hexadecimal digits, such as 90"
+    case .devices: "a list of bridges and devices"
+    }
+  }
+}
+
+enum DeviceField: String, YAMLField {
+  case address, model, group, driver
+
+  static let owner = "a device"
+
+  static var elsewhere: (owner: String, names: [String])? {
+    (BridgeField.owner, BridgeField.allCases.map(\.rawValue))
+  }
+
+  var form: String {
+    switch self {
+    case .address: addressForm
+    case .model: "the name of a device model"
+    case .group: "a decimal number from 0 to 4294967295, without leading zeros"
+    case .driver: "vfio, none or the name of a host driver"
+    }
+  }
+}
+
+private let addressForm =
+  "domain:bus:device.function in hexadecimal, device 00 to 1f, function 0 to 7, "
+  + "such as 0000:06:0d.0"

@@ -1,0 +1,209 @@
+import DeviceKit
+public import SystemPackage
+
+extension Topology {
+  /// Reads a topology file.
+  ///
+  /// - Parameter models: the names that `model` may have.
+  public init(contentsOf path: FilePath, models: some Sequence<String>) throws(TopologyError) {
+    try self.init(yaml: YAMLDocument.read(path), file: path.string, models: models)
+  }
+
+  /// Reads a topology from what a file holds.
+  ///
+  /// - Parameters:
+  ///   - yaml: the file's bytes, UTF-8.
+  ///   - file: the file's name, for messages.
+  ///   - models: the names that `model` may have.
+  public init(
+    yaml: some Sequence<UInt8>, file: String, models: some Sequence<String>
+  ) throws(TopologyError) {
+    let root = try YAMLDocument.compose(Array(yaml), file: file, form: "buses: and a list of buses")
+    var reader = TopologyReader(models: models)
+    self = try reader.topology(root)
+  }
+}
+
+/// Reads the parts of a topology, and remembers what must be there only once.
+private struct TopologyReader {
+  /// No machine chains more bridges, and a file cannot exhaust the stack with them.
+  static let bridgeLimit = 32
+
+  let models: [String]
+  let modelSet: Set<String>
+  private var linesOfAddresses: [PCIAddress: Int] = [:]
+  private var linesOfBuses: [PCIBusAddress: Int] = [:]
+
+  init(models: some Sequence<String>) {
+    modelSet = Set(models)
+    self.models = modelSet.sorted()
+  }
+
+  mutating func topology(_ value: YAMLValue) throws(TopologyError) -> Topology {
+    let fields = try value.fields(TopologyField.self)
+    var topology = Topology(buses: [])
+    if let value = fields[.iommu] { topology.iommu = try iommu(value) }
+    for item in try fields.required(.buses).items("a root bus") {
+      topology.buses.append(try rootBus(item))
+    }
+    return topology
+  }
+
+  private func iommu(_ value: YAMLValue) throws(TopologyError) -> Topology.IOMMU {
+    let fields = try value.fields(IOMMUField.self)
+    var iommu = Topology.IOMMU()
+    if let value = fields[.groupMultiFunction] {
+      iommu.groupsMultiFunction = try value.value("true or false", Bool.init)
+    }
+    return iommu
+  }
+
+  private mutating func rootBus(_ value: YAMLValue) throws(TopologyError) -> Topology.RootBus {
+    enum Kind: String, CaseIterable { case pci }
+    let fields = try value.fields(RootBusField.self)
+    _ = try fields.required(.bus).choice("a kind of bus", of: Kind.self)
+    let root = try fields.required(.root)
+    let address = try root.value("a root bus", PCIBusAddress.init)
+    try claim(address, at: root)
+    return Topology.RootBus(
+      address: address, slots: try slots(fields[.devices], on: address, bridges: 0))
+  }
+
+  private mutating func slots(
+    _ value: YAMLValue?, on bus: PCIBusAddress, bridges: Int
+  ) throws(TopologyError) -> [Topology.Slot] {
+    guard let value else { return [] }
+    guard bridges <= Self.bridgeLimit else {
+      throw value.error(
+        "more than \(Self.bridgeLimit) bridges stand in a row", "move these devices up")
+    }
+    var slots: [Topology.Slot] = []
+    for item in try value.items("a bridge or a device") {
+      if item.hasField(BridgeField.bridge.rawValue) {
+        slots.append(.bridge(try bridge(item, on: bus, bridges: bridges)))
+      } else {
+        slots.append(.device(try device(item, on: bus)))
+      }
+    }
+    return slots
+  }
+
+  private mutating func bridge(
+    _ value: YAMLValue, on bus: PCIBusAddress, bridges: Int
+  ) throws(TopologyError) -> Topology.Bridge {
+    let fields = try value.fields(BridgeField.self)
+    let address = try address(fields.required(.address), on: bus)
+    let kind = try fields.required(.bridge)
+      .choice("a kind of bridge", of: Topology.Bridge.Kind.self)
+    let secondary = try secondary(fields.required(.secondary), of: address)
+    var bridge = Topology.Bridge(address: address, kind: kind, secondary: secondary)
+    if let value = fields[.id] {
+      bridge.identity = try value.value("an ID", Topology.Bridge.Identity.init(vendorAndDevice:))
+    }
+    if let value = fields[.revision] {
+      bridge.identity.revision = try value.value("a revision", hexByte)
+    }
+    bridge.slots = try slots(fields[.devices], on: bridge.secondaryBus, bridges: bridges + 1)
+    return bridge
+  }
+
+  private mutating func device(
+    _ value: YAMLValue, on bus: PCIBusAddress
+  ) throws(TopologyError) -> Topology.Device {
+    let fields = try value.fields(DeviceField.self)
+    let address = try address(fields.required(.address), on: bus)
+    var device = Topology.Device(address: address, model: try model(fields.required(.model)))
+    device.group = try fields[.group]?.value("a group number", groupNumber)
+    if let value = fields[.driver] {
+      device.driver = try value.value("a driver's name", Topology.Driver.init(name:))
+    }
+    return device
+  }
+
+  private func model(_ value: YAMLValue) throws(TopologyError) -> String {
+    let name = try value.text()
+    guard modelSet.contains(name) else {
+      throw value.unknownName(name, "a device model", known: models)
+    }
+    return name
+  }
+
+  private mutating func address(
+    _ value: YAMLValue, on bus: PCIBusAddress
+  ) throws(TopologyError) -> PCIAddress {
+    let address = try value.value("a PCI address", PCIAddress.init)
+    guard address.busAddress == bus else {
+      throw value.error(
+        "\(address) is on bus \(address.busAddress), but it stands under bus \(bus)",
+        "write an address that starts with \(bus), or move it to its bus")
+    }
+    if let line = linesOfAddresses[address] {
+      throw value.error("\(address) is in line \(line) already", "write another address")
+    }
+    linesOfAddresses[address] = value.line ?? 0
+    return address
+  }
+
+  private mutating func secondary(
+    _ value: YAMLValue, of bridge: PCIAddress
+  ) throws(TopologyError) -> UInt8 {
+    let number = try value.value("a bus number", hexByte)
+    let bus = PCIBusAddress(domain: bridge.domain, bus: number)
+    guard number > bridge.bus else {
+      throw value.error(
+        "bus \(bus) cannot be behind a bridge on bus \(bridge.busAddress)",
+        "write a greater number")
+    }
+    try claim(bus, at: value)
+    return number
+  }
+
+  private mutating func claim(_ bus: PCIBusAddress, at value: YAMLValue) throws(TopologyError) {
+    if let line = linesOfBuses[bus] {
+      throw value.error("bus \(bus) is in line \(line) already", "write another bus number")
+    }
+    linesOfBuses[bus] = value.line ?? 0
+  }
+}
+
+/// Two hexadecimal digits. One would leave open whether 10 is ten or sixteen.
+private func hexByte(_ text: String) -> UInt8? {
+  hexDigits(text, 2).map(UInt8.init(truncatingIfNeeded:))
+}
+
+private func hexDigits(_ text: some StringProtocol, _ count: Int) -> UInt16? {
+  guard text.utf8.count == count, text.allSatisfy(\.isHexDigit) else { return nil }
+  return UInt16(text, radix: 16)
+}
+
+/// A decimal number without a sign or leading zeros, which YAML reads as octal.
+private func groupNumber(_ text: String) -> UInt32? {
+  guard let number = UInt32(text), String(number) == text else { return nil }
+  return number
+}
+
+extension Topology.Bridge.Identity {
+  /// Reads `vvvv:dddd` as lspci prints it.
+  fileprivate init?(vendorAndDevice text: String) {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    guard
+      parts.count == 2, let vendor = hexDigits(parts[0], 4), let device = hexDigits(parts[1], 4)
+    else { return nil }
+    self.init(vendorID: vendor, deviceID: device)
+  }
+}
+
+extension Topology.Driver {
+  /// The name becomes a directory in sysfs.
+  fileprivate init?(name: String) {
+    let isName =
+      name.utf8.count <= 64 && !name.isEmpty
+      && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-") }
+    guard isName else { return nil }
+    switch name {
+    case "vfio": self = .vfio
+    case "none": self = .none
+    default: self = .host(name)
+    }
+  }
+}
