@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the tests here: checks that print `ok NAME` or `FAILED NAME: why`,
 # and the closing line.
 passed=0 failed=0

@@ -3,7 +3,9 @@
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-vm=$here/../../scripts/vm
+mark=VM_TEST_MARK=$$.$RANDOM
+# With `&` this shell would leave SIGINT ignored in the script.
+vm=(env --default-signal=INT "$mark" "$here/../../scripts/vm")
 # shellcheck source=Tests/VM/checks.sh
 . "$here/checks.sh"
 
@@ -55,7 +57,7 @@ test_many_in_one_boot() {
   local status=0 leak=$scratch/leak
   : >"$leak"
   # shellcheck disable=SC2016,SC1003
-  (cd "$scratch/clone/sub" && NOT_PASSED=1 "$vm" --kernel "$kernel" --timeout 120 \
+  (cd "$scratch/clone/sub" && NOT_PASSED=1 "${vm[@]}" --kernel "$kernel" --timeout 120 \
     --env COLOUR='deep blue' --env WHERE="$PWD" --env LEAK="$leak" \
     --env OUT="$scratch/out" --out "$scratch/out" -- \
     bash -c "$guest_checks" guest 'a b' '' "quote \" and '" $'two\nlines' '$HOME * \' --) \
@@ -77,7 +79,7 @@ test_fresh_copy() {
   coproc fresh (
     cd "$scratch/clone/sub"
     # shellcheck disable=SC2016
-    exec "$scratch/fresh/scripts/vm" --kernel "$kernel" --timeout 120 -- bash -c '
+    exec env "$mark" "$scratch/fresh/scripts/vm" --kernel "$kernel" --timeout 120 -- bash -c '
       cat "$0/file" ../file; sleep 5; seq 300000; printf "no newline"' "$scratch/fresh"
   )
   # shellcheck disable=SC2154  # coproc sets fresh_PID
@@ -97,7 +99,7 @@ test_fresh_copy() {
 
 test_time_limit() {
   local status=0 limit=14 began=$SECONDS
-  "$vm" --kernel "$kernel" --timeout $limit -- sh -c 'echo started; sleep 1000' \
+  "${vm[@]}" --kernel "$kernel" --timeout $limit -- sh -c 'echo started; sleep 1000' \
     >"$scratch/seen" 2>"$scratch/errors" || status=$?
   equal "time limit: status 124" 124 "$status"
   at_most "time limit: ends in time (s)" $((limit + 10)) $((SECONDS - began))
@@ -107,8 +109,7 @@ test_time_limit() {
 
 test_signal() {
   local signal=$1 want=$2 status=0 began=$SECONDS
-  # `&` alone would leave SIGINT ignored in the script.
-  env --default-signal=INT "$vm" --kernel "$kernel" --timeout 60 -- sleep 1000 >"$scratch/seen" 2>&1 &
+  "${vm[@]}" --kernel "$kernel" --timeout 60 -- sleep 1000 >"$scratch/seen" 2>&1 &
   local pid=$!
   sleep 2
   at_least "SIG$signal: processes are recognised" 4 "$(vm_processes | wc -l)"
@@ -118,12 +119,31 @@ test_signal() {
   at_most "SIG$signal ends it: seconds" 8 $((SECONDS - began))
 }
 
+# The VM dies suddenly, as by the machine's memory running out.
+test_vm_killed() {
+  local status=0
+  "${vm[@]}" --kernel uml --timeout 60 -- sleep 1000 >"$scratch/seen" 2>"$scratch/errors" &
+  local pid=$! file
+  sleep 4
+  for file in /proc/[0-9]*/environ; do
+    # The machine itself: the process whose parent is timeout.
+    if grep -qzxF "$mark" "$file" && grep -qx timeout "/proc/$(parent "${file%/environ}")/comm"; then
+      kill -KILL "$(basename "${file%/environ}")"
+    fi
+  done 2>/dev/null
+  wait "$pid" || status=$?
+  equal "the VM dies: status 125" 125 "$status"
+  equal "the VM dies: one sentence" 1 "$(grep -c 'ended without a status' "$scratch/errors")"
+}
+
+parent() { sed -n 's/^PPid:\t//p' "$1/status"; }
+
 test_wrong_arguments() {
   local status
   for arguments in '' '--timeout 0 true' '--kernel other true' '--env 1=2 true' '--unknown true' '--out'; do
     status=0
     # shellcheck disable=SC2086
-    "$vm" $arguments >/dev/null 2>"$scratch/errors" || status=$?
+    "${vm[@]}" $arguments >/dev/null 2>"$scratch/errors" || status=$?
     equal "wrong arguments ($arguments): status and one line" '2 1' "$status $(wc -l <"$scratch/errors")"
   done
 }
@@ -135,17 +155,16 @@ test_nothing_left() {
 
 temporary_files() { find /tmp /dev/shm -maxdepth 1 -name 'vfio-cused-vm.*' 2>/dev/null | sort; }
 
-# The VMs' processes stay in this test's session, which is its own (see below).
+# All that our runs of scripts/vm started: they inherit the mark, whatever group
+# or session they moved to.
 vm_processes() {
-  local stat
-  for stat in /proc/[0-9]*/stat; do
-    sed -nE "s/^([0-9]+ \((vm|timeout|tail|linux[^)]*|qemu[^)]*)\)) [^Z] [0-9]+ [0-9]+ $$ .*/\1/p" "$stat" 2>/dev/null || true
-  done
+  local file
+  for file in /proc/[0-9]*/environ; do
+    if grep -qzxF "$mark" "$file"; then
+      tr '\0' ' ' <"${file%environ}cmdline" && echo
+    fi
+  done 2>/dev/null
 }
-
-# A session of its own makes the processes of its VMs recognisable.
-read -r _ _ _ _ _ session _ </proc/$$/stat
-((session == $$)) || exec setsid --wait -- "$0" "$@"
 
 scratch=$(mktemp -d /tmp/vm_test.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
@@ -165,6 +184,7 @@ for kernel in "$@"; do
 done
 kernel=uml
 test_signal TERM 143
+test_vm_killed
 test_wrong_arguments
 test_nothing_left
 finish
