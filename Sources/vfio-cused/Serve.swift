@@ -1,0 +1,68 @@
+import ArgumentParser
+import CUSETransport
+import Control
+import Devices
+import Logging
+import ServiceLifecycle
+import Threads
+import UnixSignals
+import VFIOCore
+
+/// `vfio-cused serve`: the machine's VFIO, for every process on it.
+struct Serve: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Serve VFIO character devices to the whole machine, through CUSE (as root).",
+    discussion: """
+      Stays in the foreground, and says "ready" on standard error when every node exists. Without \
+      a topology file it shows the machine of the VFIO document of 2011: /dev/vfio/pci:240 with the \
+      devices 0000:06:0d.0 and 0000:06:0d.1. SIGTERM and SIGINT end it.
+      """)
+
+  @Option(help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
+  var topology: String?
+
+  @Option(help: "Log from this level on: trace, debug, info, notice, warning, error, critical.")
+  var logLevel: Logger.Level = .notice
+
+  @Option(help: ArgumentHelp("Permissions of the group nodes, in octal.", valueName: "mode"))
+  var mode = NodeMode(bits: 0o660)
+
+  @Option(
+    help: ArgumentHelp(
+      "Owner of the group nodes: a user, user:group or :group. (default: root:root)",
+      valueName: "owner"))
+  var owner: NodeOwner?
+
+  func run() async throws {
+    LoggingSystem.bootstrap { label in
+      var handler = StreamLogHandler.standardError(label: label)
+      handler.logLevel = logLevel
+      return handler
+    }
+    let logger = Logger(label: "vfio-cused")
+    do {
+      let daemon = try Daemon(topology: topology, options: options, logger: logger)
+      // A terminal that closes must not leave the mount behind either.
+      try await ServiceGroup(
+        services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
+        logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }
+      ).run()
+    } catch let error as TransportError {
+      say(error.description)
+      throw error.exitCode
+    } catch let error as TopologyError {
+      say(error.description)
+      throw error.exitCode
+    }
+  }
+
+  private var options: CUSETransport.Options {
+    var options = CUSETransport.Options()
+    options.mode = mode.bits
+    options.owner = (owner ?? .root).user
+    options.group = (owner ?? .root).group
+    return options
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
