@@ -50,10 +50,16 @@ let package = Package(
       name: "Control",
       dependencies: ["DeviceKit", system, .product(name: "Yams", package: "Yams")],
       swiftSettings: swift),
+    // A device whose ioctls are answered later, for the CUSE transport's tests.
+    .executableTarget(
+      name: "waiting-daemon",
+      dependencies: ["CUSETransport", "Threads", "VFIOCore", logging, system],
+      path: "Tests/CUSE/WaitingDaemon", swiftSettings: swift),
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "Control", "CUSETransport", "Devices", "VFIOCore", "Threads", logging, system,
+        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "VFIOCore", "Threads", logging,
+        system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),

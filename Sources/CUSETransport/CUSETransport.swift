@@ -91,7 +91,7 @@ public final class CUSETransport: @unchecked Sendable {
   }
 
   private func makeNodes() throws(TransportError) {
-    let groups = vfio.groups
+    let groups = vfio.groups.map(\.id)
     let major = try DeviceNumbers.freeMajor()
     for (minor, group) in groups.enumerated() {
       let device = FileIdentity.DeviceNumber(major: major, minor: UInt32(minor))

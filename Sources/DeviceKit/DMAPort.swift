@@ -1,4 +1,3 @@
-
 /// An I/O virtual address: what a device puts on the bus.
 public struct IOVA: Hashable, Sendable, Comparable {
   public var rawValue: UInt64

@@ -1,4 +1,3 @@
-public import ClientAccess
 public import SystemPackage
 
 /// An open file description: what the kernel's `struct file` is to a VFIO driver.
@@ -23,6 +22,11 @@ public protocol VFIOFile: AnyObject, Sendable {
   /// Writes `buffer` at `offset` and returns how many bytes were taken.
   func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int
 
+  /// Answers a client that wants to map a part of the file.
+  ///
+  /// - Throws: `ENODEV` where this kind of file cannot be mapped, `EINVAL` where that part cannot.
+  func mmap(_ request: MapRequest) throws(Errno) -> MapBacking
+
   /// The last copy of the descriptor is gone.
   func release()
 }
@@ -38,6 +42,11 @@ extension VFIOFile {
   /// The answer of a file without `write` (fs/read_write.c).
   public func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
     throw .invalidArgument
+  }
+
+  /// The answer of a file without `mmap` (mm/mmap.c).
+  public func mmap(_ request: MapRequest) throws(Errno) -> MapBacking {
+    throw .operationNotSupportedByDevice
   }
 }
 

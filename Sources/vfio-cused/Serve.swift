@@ -1,8 +1,8 @@
-import ArgumentParser
+public import ArgumentParser
 import CUSETransport
 import Control
 import Devices
-import Logging
+public import Logging
 import ServiceLifecycle
 import Threads
 import UnixSignals

@@ -187,7 +187,7 @@ hostile_memory() {
 }
 
 deferred_answers() {
-  "$bin/waiting-daemon" 2>"$log" &
+  "$bin/waiting-daemon" >"$log" 2>&1 &
   daemon=$!
   wait_for '^ready' "$log"
   client "deferred answers" root 60 "$helpers/waiting_client"

@@ -1,0 +1,44 @@
+import ClientAccess
+import SystemPackage
+import VFIOABI
+
+extension Client {
+  /// Copies a structure in, as much of it as the ABI has, and checks its `argsz`.
+  ///
+  /// - Throws: `EFAULT` for a bad pointer, `EINVAL` for an `argsz` below the structure's size.
+  func argument<T: SizedArgument>(_ type: T.Type, at address: UInt64) throws(Errno) -> T {
+    var value = T()
+    try load(&value, from: ClientAddress(address))
+    guard value.isComplete else { throw .invalidArgument }
+    return value
+  }
+
+  /// Copies a NUL-terminated string in, of at most a page with its NUL.
+  ///
+  /// Goes page by page, so that nothing is touched beyond the page that the NUL is in.
+  ///
+  /// - Throws: `EFAULT` when the string runs into memory that cannot be read, `EINVAL` when it is longer.
+  func string(at address: UInt64) throws(Errno) -> String {
+    let limit = Draft2011.pageSize
+    var bytes: [UInt8] = []
+    while bytes.count < limit {
+      guard let next = ClientAddress(address).advanced(by: UInt64(bytes.count)) else {
+        throw .badAddress
+      }
+      let toPageEnd = Draft2011.pageSize - next.rawValue % Draft2011.pageSize
+      let piece = try loadBytes(Int(min(toPageEnd, limit - UInt64(bytes.count))), from: next)
+      if let end = piece.firstIndex(of: 0) {
+        return String(decoding: bytes + piece[..<end], as: UTF8.self)
+      }
+      bytes += piece
+    }
+    throw .invalidArgument
+  }
+}
+
+extension OptionSet {
+  /// - Throws: `EINVAL` when bits outside `known` are set.
+  func check(knowing known: Self) throws(Errno) where Self == Element, RawValue == UInt32 {
+    if rawValue & ~known.rawValue != 0 { throw .invalidArgument }
+  }
+}

@@ -1,0 +1,44 @@
+import SystemPackage
+
+/// An open descriptor of a device: everything on it goes to the device's bus driver.
+final class DeviceFile: VFIOFile {
+  private let vfio: VFIO
+  private let device: Device
+  private let ops: any DeviceOps
+  private let data: DeviceData
+
+  /// The device and its set count this file as open already, and `ops.open` has succeeded.
+  init(vfio: VFIO, device: Device, ops: any DeviceOps, data: DeviceData) {
+    self.vfio = vfio
+    self.device = device
+    self.ops = ops
+    self.data = data
+  }
+
+  var description: String { "device \(device)" }
+
+  func ioctl(
+    _ request: UInt32, _ argument: UInt64, from client: any Client
+  ) throws(Errno) -> IoctlResult {
+    try ops.ioctl(data, request, argument, from: client)
+  }
+
+  func read(
+    at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int {
+    try ops.read(data, at: offset, into: buffer)
+  }
+
+  func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
+    try ops.write(data, at: offset, from: buffer)
+  }
+
+  func mmap(_ request: MapRequest) throws(Errno) -> MapBacking {
+    try ops.mmap(data, request)
+  }
+
+  func release() {
+    ops.release(data)
+    vfio.close(device)
+  }
+}

@@ -1,0 +1,47 @@
+public import SystemPackage
+
+/// What a bus driver registers with a bound device and gets back when it unbinds it: opaque to the core.
+public typealias DeviceData = any AnyObject & Sendable
+
+/// How a bus driver serves its devices: the document's `struct vfio_device_ops`.
+///
+/// Calls come from any thread with no lock of the core held, so that they may wait and may call
+/// `VFIO` again.
+public protocol DeviceOps: AnyObject, Sendable {
+  /// Whether `string`, as a client gave it, names `device`.
+  func match(_ device: Device, _ string: String) -> Bool
+
+  /// Takes ownership of a device that was added to a group in use: probes it and calls
+  /// `VFIO.bindDevice`. Buses without hot-plug keep the default, which fails with `EOPNOTSUPP`.
+  ///
+  /// - Throws: why the device stays as it was; its group is tainted then.
+  func claim(_ device: Device) throws(Errno)
+
+  /// A client opens the device; called for each descriptor.
+  func open(_ data: DeviceData) throws(Errno)
+
+  /// A descriptor is gone; called once for each successful `open`.
+  func release(_ data: DeviceData)
+
+  func read(
+    _ data: DeviceData, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int
+
+  func write(
+    _ data: DeviceData, at offset: UInt64, from buffer: UnsafeRawBufferPointer
+  ) throws(Errno) -> Int
+
+  /// - Throws: `ENOTTY` for a request that the device does not know.
+  func ioctl(
+    _ data: DeviceData, _ request: UInt32, _ argument: UInt64, from client: any Client
+  ) throws(Errno) -> IoctlResult
+
+  /// - Throws: `EINVAL` for what cannot be mapped.
+  func mmap(_ data: DeviceData, _ request: MapRequest) throws(Errno) -> MapBacking
+}
+
+extension DeviceOps {
+  public func claim(_ device: Device) throws(Errno) {
+    throw .notSupportedOnSocket
+  }
+}

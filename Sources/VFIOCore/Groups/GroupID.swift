@@ -1,0 +1,28 @@
+/// The name of a group: the bus and the number that the IOMMU gave it. Its node is named alike.
+public struct GroupID: Hashable, Sendable, CustomStringConvertible {
+  /// `pci`.
+  public var bus: String
+  public var number: UInt32
+
+  public init(bus: String, number: UInt32) {
+    self.bus = bus
+    self.number = number
+  }
+
+  /// `pci:240`.
+  public var description: String { "\(bus):\(number)" }
+}
+
+/// A device as the core knows it, the kernel's `struct device`.
+public struct Device: Hashable, Sendable, CustomStringConvertible {
+  /// Unique on its bus: `0000:06:0d.0`.
+  public var name: String
+  public var group: GroupID
+
+  public init(name: String, group: GroupID) {
+    self.name = name
+    self.group = group
+  }
+
+  public var description: String { name }
+}

@@ -1,0 +1,213 @@
+import ClientAccess
+import SoftIOMMU
+
+/// A number for each merged set, never used twice.
+struct SetID: Hashable, Sendable {
+  var rawValue: UInt64
+}
+
+/// The groups, their sets and their devices: values that change under the registry lock and have no
+/// effect of their own; what a change entails outside goes into an `Aftermath`.
+///
+/// Every group is in exactly one set, alone unless it was merged.
+struct Registry {
+  struct Group {
+    var set: SetID
+    var devices: [String: Member] = [:]
+    /// Open descriptors of the group itself.
+    var openCount = 0
+    /// A device came into the group while it was in use, and was not claimed.
+    var isTainted = false
+  }
+
+  struct Member {
+    var ops: any DeviceOps
+    var port: DomainPort
+    /// Set while the device is bound.
+    var data: DeviceData?
+    /// Open descriptors.
+    var openCount = 0
+    /// An unbind that waits for the set to fall out of use.
+    var unbind: (@Sendable (DeviceData) -> Void)?
+    /// Goes as soon as it is unbound.
+    var isDeleted = false
+  }
+
+  struct MergedSet {
+    var groups: Set<GroupID>
+    /// Open IOMMU and device descriptors.
+    var openCount = 0
+    /// What the set's IOMMU has while it is open.
+    var use: Use?
+  }
+
+  /// An open IOMMU: who owns it and its mappings.
+  struct Use {
+    var owner: any AddressSpace
+    var domain: SoftIOMMU
+  }
+
+  var groups: [GroupID: Group] = [:]
+  var sets: [SetID: MergedSet] = [:]
+  typealias Observer = @Sendable (GroupEvent) -> Void
+  var observers: [Observer] = []
+  /// Not delivered yet, each with those who were observing when it happened.
+  var events: [(event: GroupEvent, observers: [Observer])] = []
+  /// Whether some thread is delivering.
+  var isDelivering = false
+  private var setsMade: UInt64 = 0
+
+  /// Makes a set of `groups` and puts them into it.
+  mutating func makeSet(of groups: Set<GroupID>) -> SetID {
+    setsMade += 1
+    let id = SetID(rawValue: setsMade)
+    sets[id] = MergedSet(groups: groups)
+    for group in groups { self.groups[group]?.set = id }
+    return id
+  }
+
+  mutating func post(_ event: GroupEvent) {
+    events.append((event, observers))
+  }
+
+  func set(of group: GroupID) -> MergedSet? {
+    groups[group].flatMap { sets[$0.set] }
+  }
+
+  func member(_ device: Device) -> Member? {
+    groups[device.group]?.devices[device.name]
+  }
+
+  /// Every device of every group is bound, and no group is tainted.
+  func isViable(_ set: MergedSet) -> Bool {
+    set.groups.allSatisfy { id in
+      guard let group = groups[id] else { return true }
+      return !group.isTainted && group.devices.values.allSatisfy { $0.data != nil }
+    }
+  }
+
+  /// Everything of the set's groups: devices, in the order of groups and names.
+  func members(of set: MergedSet) -> [(device: Device, member: Member)] {
+    set.groups.sorted(by: Self.inOrder).flatMap { id in
+      (groups[id]?.devices ?? [:]).sorted { $0.key < $1.key }
+        .map { (Device(name: $0.key, group: id), $0.value) }
+    }
+  }
+
+  static func inOrder(_ a: GroupID, _ b: GroupID) -> Bool {
+    (a.bus, a.number) < (b.bus, b.number)
+  }
+
+  /// The domain of the set's IOMMU, which is opened for `owner` where nobody has it open.
+  ///
+  /// - Parameter makeDomain: gives a new domain; called at most once.
+  @discardableResult
+  mutating func openIOMMU(
+    of set: SetID, owner: any AddressSpace, makeDomain: () -> SoftIOMMU
+  ) -> SoftIOMMU {
+    if let use = sets[set]?.use { return use.domain }
+    let domain = makeDomain()
+    sets[set]?.use = Use(owner: owner, domain: domain)
+    attachMembers(of: set)
+    return domain
+  }
+
+  /// Attaches every device of the set to its domain.
+  func attachMembers(of set: SetID) {
+    guard let set = sets[set], let use = set.use else { return }
+    for (_, member) in members(of: set) { member.port.attach(to: use.domain) }
+  }
+
+  /// An IOMMU or device descriptor of the set is gone.
+  mutating func closeOne(of set: SetID, _ aftermath: inout Aftermath) {
+    sets[set]?.openCount -= 1
+    guard let now = sets[set], now.openCount == 0 else { return }
+    closeIOMMU(of: set, &aftermath)
+    for id in now.groups {
+      groups[id]?.isTainted = false
+      for (name, member) in groups[id]?.devices ?? [:] {
+        guard let completion = member.unbind, let data = member.data else { continue }
+        aftermath.unbound.append((completion, data))
+        unbind(Device(name: name, group: id), &aftermath)
+      }
+    }
+    settle(set, &aftermath)
+  }
+
+  /// Takes the device from its bus driver, and out of the registry where that was asked before.
+  mutating func unbind(_ device: Device, _ aftermath: inout Aftermath) {
+    groups[device.group]?.devices[device.name]?.data = nil
+    groups[device.group]?.devices[device.name]?.unbind = nil
+    if member(device)?.isDeleted == true { remove(device, &aftermath) }
+  }
+
+  mutating func remove(_ device: Device, _ aftermath: inout Aftermath) {
+    guard let member = groups[device.group]?.devices.removeValue(forKey: device.name) else {
+      return
+    }
+    if let use = set(of: device.group)?.use {
+      aftermath.detached.append((member.port, use.domain))
+    }
+    if let set = groups[device.group]?.set { settle(set, &aftermath) }
+  }
+
+  private mutating func closeIOMMU(of set: SetID, _ aftermath: inout Aftermath) {
+    guard let now = sets[set], let use = now.use else { return }
+    for (_, member) in members(of: now) {
+      aftermath.detached.append((member.port, use.domain))
+    }
+    aftermath.tornDown.append(use.domain)
+    sets[set]?.use = nil
+  }
+
+  /// Brings the set in line with what of it is open; called after every change that takes something away.
+  ///
+  /// A set without descriptors has no owner unless it is a merged one that somebody has a group of open.
+  /// One that nobody has any part open of dissolves. A group without devices that nobody has open goes.
+  mutating func settle(_ set: SetID, _ aftermath: inout Aftermath) {
+    guard let now = sets[set] else { return }
+    let groupsOpen = now.groups.contains { (groups[$0]?.openCount ?? 0) > 0 }
+    if now.openCount == 0 {
+      if now.groups.count == 1 || !groupsOpen { closeIOMMU(of: set, &aftermath) }
+      if now.groups.count > 1, !groupsOpen {
+        sets[set] = nil
+        for group in now.groups { settle(makeSet(of: [group]), &aftermath) }
+        return
+      }
+    }
+    let empty = now.groups.sorted(by: Self.inOrder).first { id in
+      groups[id].map { $0.devices.isEmpty && $0.openCount == 0 } ?? true
+    }
+    // The last group of a set in use stays until the set falls out of use.
+    guard let empty, now.openCount == 0 || now.groups.count > 1 else { return }
+    groups[empty] = nil
+    post(.vanished(empty))
+    sets[set]?.groups.remove(empty)
+    if now.groups.count == 1 {
+      sets[set] = nil
+    } else {
+      settle(set, &aftermath)
+    }
+  }
+
+  /// Moves the groups of `source`, which has no descriptors open, into `target`.
+  mutating func absorb(_ source: SetID, into target: SetID, _ aftermath: inout Aftermath) {
+    closeIOMMU(of: source, &aftermath)
+    guard let moved = sets.removeValue(forKey: source) else { return }
+    sets[target]?.groups.formUnion(moved.groups)
+    for group in moved.groups { groups[group]?.set = target }
+  }
+
+  /// Takes `group` out of its set, into one of its own.
+  mutating func split(_ group: GroupID, from set: SetID, _ aftermath: inout Aftermath) {
+    guard let now = sets[set] else { return }
+    if let use = now.use {
+      for (device, member) in members(of: now) where device.group == group {
+        aftermath.detached.append((member.port, use.domain))
+      }
+    }
+    sets[set]?.groups.remove(group)
+    _ = makeSet(of: [group])
+    settle(set, &aftermath)
+  }
+}

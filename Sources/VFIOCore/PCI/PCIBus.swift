@@ -1,0 +1,218 @@
+public import DeviceKit
+public import Logging
+import Synchronization
+import SystemPackage
+
+/// The emulated PCI bus with its bus driver vfio-pci, written on the core's bus driver API alone.
+///
+/// Functions come and go at any time; each is taken by vfio, by a host driver (of which nothing but its name
+/// exists, and which keeps a group from being viable) or by nobody. Calls come from any thread.
+public final class PCIBus: Sendable {
+  /// The bus's name in group ids.
+  public static let name = "pci"
+
+  /// Who has a function.
+  public enum Driver: Hashable, Sendable {
+    case none
+    case vfio
+    /// A driver of the host, by its name.
+    case host(String)
+  }
+
+  /// What people see of a function.
+  public struct FunctionStatus: Sendable {
+    public var address: PCIAddress
+    /// The name of the kind: `edu`.
+    public var kind: String
+    public var description: PCIFunctionDescription
+    public var group: GroupID
+    public var driver: Driver
+    /// Waits for its group to fall out of use, to be unbound.
+    public var isUnbinding: Bool
+  }
+
+  private struct Slot {
+    var function: PCIFunction
+    var device: Device
+    var driver = Driver.none
+    var isUnbinding = false
+    /// Goes as soon as it is unbound.
+    var isRemoved = false
+  }
+
+  private struct State {
+    var slots: [PCIAddress: Slot] = [:]
+    var layout = PCIAddressSpaceLayout()
+  }
+
+  private let vfio: VFIO
+  private let scheduler: any Scheduler
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  /// - Parameter scheduler: runs the models' delayed work.
+  public init(vfio: VFIO, scheduler: any Scheduler, logger: Logger) {
+    self.vfio = vfio
+    self.scheduler = scheduler
+    self.logger = logger
+  }
+
+  /// All functions, in the order of their addresses.
+  public var functions: [FunctionStatus] {
+    state.withLock { state in
+      state.slots.sorted { $0.key < $1.key }.map { address, slot in
+        FunctionStatus(
+          address: address, kind: slot.function.kind.name,
+          description: slot.function.kind.description, group: slot.device.group,
+          driver: slot.driver, isUnbinding: slot.isUnbinding)
+      }
+    }
+  }
+
+  /// Plugs a function in and lets `driver` take it.
+  ///
+  /// In a group that is in use, vfio claims the function, whatever `driver` says.
+  ///
+  /// - Parameter group: the number of its IOMMU group.
+  /// - Throws: `EEXIST` when the address is taken, `EINVAL` for a kind whose description makes no sense.
+  public func add(
+    address: PCIAddress, kind: PCIFunctionKind, group: UInt32, driver: Driver
+  ) throws(PCIBusError) {
+    if let flaw = kind.description.flaw {
+      throw PCIBusError(.invalidArgument, "\(kind.name) is no PCI function: \(flaw)")
+    }
+    let device = Device(
+      name: "\(address)", group: GroupID(bus: Self.name, number: group))
+    var logger = logger
+    logger[metadataKey: "device"] = "\(address)"
+    let barAddresses = state.withLock { $0.layout.place(kind.description.bars) }
+    let function = PCIFunction(
+      address: address, kind: kind, barAddresses: barAddresses, scheduler: scheduler,
+      logger: logger)
+    try state.withLock { state throws(PCIBusError) in
+      guard state.slots[address] == nil else {
+        throw PCIBusError(.fileExists, "there is a function at \(address)")
+      }
+      state.slots[address] = Slot(function: function, device: device)
+    }
+    let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
+    do throws(Errno) {
+      try vfio.addDevice(device, ops: ops, port: function.pins.domainPort)
+    } catch {
+      state.withLock { $0.slots[address] = nil }
+      throw PCIBusError(error, "vfio did not take \(address): \(error)")
+    }
+    // The claim may have bound it already.
+    let isTaken = state.withLock { $0.slots[address]?.driver != Driver.none }
+    if driver != .none, !isTaken { try bind(address, to: driver) }
+  }
+
+  /// Unplugs a function, after vfio has let go of it.
+  ///
+  /// - Parameter completion: called exactly once, when the function is gone.
+  /// - Throws: `ENODEV` when there is none, `EBUSY` when it is being removed already.
+  public func remove(
+    _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
+  ) throws(PCIBusError) {
+    let slot = try state.withLock { state throws(PCIBusError) in
+      let slot = try Self.slot(state, address)
+      if slot.isRemoved || slot.isUnbinding {
+        throw PCIBusError(.resourceBusy, "\(address) is on its way out of vfio already")
+      }
+      state.slots[address]?.isRemoved = true
+      return slot
+    }
+    vfio.deleteDevice(slot.device)
+    if slot.driver == .vfio {
+      try unbind(address, completion: completion)
+    } else {
+      state.withLock { $0.slots[address] = nil }
+      completion()
+    }
+  }
+
+  /// Lets a driver take a function that nobody has.
+  ///
+  /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it.
+  public func bind(_ address: PCIAddress, to driver: Driver) throws(PCIBusError) {
+    let slot = try state.withLock { state throws(PCIBusError) in
+      let slot = try Self.slot(state, address)
+      guard slot.driver == .none, !slot.isRemoved else {
+        throw PCIBusError(.resourceBusy, "\(address) has a driver")
+      }
+      state.slots[address]?.driver = driver
+      return slot
+    }
+    guard driver == .vfio else { return }
+    do throws(Errno) {
+      try vfio.bindDevice(slot.device, data: PCIDeviceData(slot.function))
+    } catch {
+      state.withLock { $0.slots[address]?.driver = .none }
+      throw PCIBusError(error, "vfio did not bind \(address): \(error)")
+    }
+  }
+
+  /// Takes a function from its driver; from vfio when its group is not in use any more.
+  ///
+  /// - Parameter completion: called exactly once, when nobody has the function.
+  /// - Throws: `ENODEV` when there is no function or no driver has it, `EBUSY` when it is being unbound.
+  public func unbind(
+    _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
+  ) throws(PCIBusError) {
+    let slot = try state.withLock { state throws(PCIBusError) in
+      let slot = try Self.slot(state, address)
+      if slot.driver == .none {
+        throw PCIBusError(.operationNotSupportedByDevice, "\(address) has no driver")
+      }
+      if slot.isUnbinding {
+        throw PCIBusError(.resourceBusy, "\(address) is being unbound already")
+      }
+      if slot.driver == .vfio {
+        state.slots[address]?.isUnbinding = true
+      } else {
+        state.slots[address]?.driver = .none
+      }
+      return slot
+    }
+    guard slot.driver == .vfio else { return completion() }
+    do throws(Errno) {
+      try vfio.unbindDevice(slot.device) { [weak self] _ in
+        self?.unbound(address)
+        completion()
+      }
+    } catch {
+      state.withLock { $0.slots[address]?.isUnbinding = false }
+      throw PCIBusError(error, "vfio did not let go of \(address): \(error)")
+    }
+  }
+
+  private func unbound(_ address: PCIAddress) {
+    state.withLock { state in
+      state.slots[address]?.driver = .none
+      state.slots[address]?.isUnbinding = false
+      if state.slots[address]?.isRemoved == true { state.slots[address] = nil }
+    }
+  }
+
+  /// A function came into a group in use: vfio takes it, and nobody else can have got it before.
+  private func claim(_ device: Device) throws(Errno) {
+    let address = state.withLock { state in
+      state.slots.first { $0.value.device == device }?.key
+    }
+    guard let address else { throw .operationNotSupportedByDevice }
+    do throws(PCIBusError) {
+      try bind(address, to: .vfio)
+    } catch {
+      throw error.errno
+    }
+  }
+
+  private static func slot(
+    _ state: borrowing State, _ address: PCIAddress
+  ) throws(PCIBusError) -> Slot {
+    guard let slot = state.slots[address] else {
+      throw PCIBusError(.operationNotSupportedByDevice, "there is no function at \(address)")
+    }
+    return slot
+  }
+}

@@ -1,0 +1,149 @@
+import DeviceKit
+import Logging
+import Synchronization
+import SystemPackage
+import VFIOABI
+
+/// A PCI function on the emulated bus, and how vfio-pci gives a client access to it.
+final class PCIFunction: Sendable {
+  let address: PCIAddress
+  let kind: PCIFunctionKind
+  let pins: PCIPins
+  private let model: any PCIFunctionModel
+  private let openCount = Mutex(0)
+
+  init(
+    address: PCIAddress, kind: PCIFunctionKind, barAddresses: [Int: UInt64],
+    scheduler: any Scheduler, logger: Logger
+  ) {
+    self.address = address
+    self.kind = kind
+    pins = PCIPins(
+      kind.description, addresses: barAddresses, scheduler: scheduler, logger: logger)
+    model = kind.make(pins)
+  }
+
+  // MARK: - Open and close
+
+  /// A client opens the function; the first enables it: configuration space is as after power-on, with
+  /// decoding on and bus mastering off. Registers are as they were left.
+  func open() {
+    openCount.withLock { count in
+      count += 1
+      if count == 1 { pins.restoreConfig() }
+    }
+  }
+
+  /// A descriptor is gone; the last one disables the interrupts, drops their eventfds and stops DMA.
+  func close() {
+    openCount.withLock { count in
+      count -= 1
+      guard count == 0 else { return }
+      pins.clearAllSignals()
+      changeConfig { _ = $0.command.remove(.busMaster) }
+    }
+  }
+
+  /// Resets the model; configuration space is saved and restored, as `pci_reset_function` does.
+  ///
+  /// - Throws: `EINVAL` where the function has no reset.
+  func reset() throws(Errno) {
+    guard kind.description.hasReset else { throw .invalidArgument }
+    model.reset()
+  }
+
+  // MARK: - Regions
+
+  /// Bytes of a region, 0 where the function does not have it.
+  func size(of region: Draft2011.PCIRegion) -> UInt64 {
+    switch region {
+    case .bar0, .bar1, .bar2, .bar3, .bar4, .bar5: bar(region)?.size ?? 0
+    case .rom: 0
+    case .config: UInt64(PCIConfigSpace.size)
+    }
+  }
+
+  /// Reads at `offset` of `region`, short across its end.
+  ///
+  /// - Throws: `EINVAL` at or past the end, `EIO` where the command register has the BAR's decoding off.
+  func read(
+    _ region: Draft2011.PCIRegion, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int {
+    let count = try count(region, offset, buffer.count)
+    if region == .config {
+      pins.look { state in
+        for i in 0..<count { buffer[i] = state.config.byte(at: Int(offset) + i) }
+      }
+    } else {
+      try checkDecoding(region)
+      for (start, width) in PCIAccessPieces(offset: offset, count: count) {
+        let value = model.read(
+          bar: Int(region.rawValue), offset: offset + UInt64(start), width: width)
+        for i in 0..<width.rawValue {
+          buffer[start + i] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(i)))
+        }
+      }
+    }
+    return count
+  }
+
+  /// Writes at `offset` of `region`, short across its end; throws as `read`.
+  func write(
+    _ region: Draft2011.PCIRegion, at offset: UInt64, from buffer: UnsafeRawBufferPointer
+  ) throws(Errno) -> Int {
+    let count = try count(region, offset, buffer.count)
+    if region == .config {
+      changeConfig { config in
+        for i in 0..<count { config.write(buffer[i], at: Int(offset) + i) }
+      }
+    } else {
+      try checkDecoding(region)
+      for (start, width) in PCIAccessPieces(offset: offset, count: count) {
+        var value: UInt64 = 0
+        for i in 0..<width.rawValue { value |= UInt64(buffer[start + i]) << (8 * UInt64(i)) }
+        model.write(
+          bar: Int(region.rawValue), offset: offset + UInt64(start), width: width, value: value)
+      }
+    }
+    return count
+  }
+
+  private func bar(_ region: Draft2011.PCIRegion) -> PCIFunctionDescription.BAR? {
+    kind.description.bars[Int(region.rawValue)]
+  }
+
+  private func count(
+    _ region: Draft2011.PCIRegion, _ offset: UInt64, _ wanted: Int
+  ) throws(Errno) -> Int {
+    let size = size(of: region)
+    guard offset < size else { throw .invalidArgument }
+    return Int(min(UInt64(wanted), size - offset))
+  }
+
+  private func checkDecoding(_ region: Draft2011.PCIRegion) throws(Errno) {
+    let needed: PCICommand = if case .io = bar(region) { .ioSpace } else { .memorySpace }
+    let isOn = pins.look { $0.config.command.contains(needed) }
+    if !isOn { throw .ioError }
+  }
+
+  /// Changes configuration space, and tells the model where that turned bus mastering on or off.
+  private func changeConfig(_ change: (inout PCIConfigSpace) -> Void) {
+    let (before, after) = pins.update { state in
+      let before = state.config.command.contains(.busMaster)
+      change(&state.config)
+      return (before, state.config.command.contains(.busMaster))
+    }
+    if before != after { model.busMasterChanged(isEnabled: after) }
+  }
+
+  // MARK: - Interrupts
+
+  /// How many of an interrupt the function has.
+  func count(of interrupt: Draft2011.PCIInterrupt) -> Int {
+    switch interrupt {
+    case .intx: kind.description.interruptPin == .none ? 0 : 1
+    case .msi: kind.description.msi?.vectors ?? 0
+    case .msix: 0
+    }
+  }
+}

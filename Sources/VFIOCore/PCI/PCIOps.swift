@@ -1,0 +1,85 @@
+import SystemPackage
+import VFIOABI
+
+/// What vfio-pci registers with a function that it has: a new one at each bind.
+final class PCIDeviceData: Sendable {
+  let function: PCIFunction
+
+  init(_ function: PCIFunction) {
+    self.function = function
+  }
+}
+
+/// The bus driver vfio-pci: the draft ABI's device operations on PCI functions.
+final class PCIOps: DeviceOps {
+  private let claimDevice: @Sendable (Device) throws(Errno) -> Void
+
+  /// - Parameter claim: binds a device, known by its name, to vfio.
+  init(claim: @escaping @Sendable (Device) throws(Errno) -> Void) {
+    claimDevice = claim
+  }
+
+  func match(_ device: Device, _ string: String) -> Bool {
+    device.name == string
+  }
+
+  func claim(_ device: Device) throws(Errno) {
+    try claimDevice(device)
+  }
+
+  func open(_ data: DeviceData) throws(Errno) {
+    try function(data).open()
+  }
+
+  func release(_ data: DeviceData) {
+    (data as? PCIDeviceData)?.function.close()
+  }
+
+  func read(
+    _ data: DeviceData, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int {
+    if buffer.isEmpty { return 0 }
+    let place = Draft2011.RegionOffset(fileOffset: offset)
+    return try function(data).read(region(place.index), at: place.offset, into: buffer)
+  }
+
+  func write(
+    _ data: DeviceData, at offset: UInt64, from buffer: UnsafeRawBufferPointer
+  ) throws(Errno) -> Int {
+    if buffer.isEmpty { return 0 }
+    let place = Draft2011.RegionOffset(fileOffset: offset)
+    return try function(data).write(region(place.index), at: place.offset, from: buffer)
+  }
+
+  func mmap(_ data: DeviceData, _ request: MapRequest) throws(Errno) -> MapBacking {
+    // No region has memory of its own that could be shared.
+    throw .invalidArgument
+  }
+
+  func ioctl(
+    _ data: DeviceData, _ request: UInt32, _ argument: UInt64, from client: any Client
+  ) throws(Errno) -> IoctlResult {
+    let function = try function(data)
+    switch Draft2011.Request(rawValue: request) {
+    case .deviceGetInfo: try getInfo(function, argument, client)
+    case .deviceGetRegionInfo: try getRegionInfo(function, argument, client)
+    case .deviceGetIRQInfo: try getIRQInfo(function, argument, client)
+    case .deviceSetIRQEventfds: try setIRQEventfds(function, argument, client)
+    case .deviceUnmaskIRQ: try unmaskIRQ(function, argument, client)
+    case .deviceSetUnmaskIRQEventfds: try setUnmaskIRQEventfds(function, argument, client)
+    case .deviceReset: try function.reset()
+    default: throw .inappropriateIOCTLForDevice
+    }
+    return .value(0)
+  }
+
+  private func function(_ data: DeviceData) throws(Errno) -> PCIFunction {
+    guard let data = data as? PCIDeviceData else { throw .invalidArgument }
+    return data.function
+  }
+
+  private func region(_ index: UInt32) throws(Errno) -> Draft2011.PCIRegion {
+    guard let region = Draft2011.PCIRegion(rawValue: index) else { throw .invalidArgument }
+    return region
+  }
+}

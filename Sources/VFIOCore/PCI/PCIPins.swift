@@ -1,0 +1,121 @@
+import ClientAccess
+import DeviceKit
+import Logging
+import SoftIOMMU
+import Synchronization
+
+/// The bus side of a PCI function: its configuration space, its interrupt lines and its way to memory.
+///
+/// A model acts on it as its port; the bus driver steers it. One lock guards the state and is never held
+/// across an eventfd, a model or client memory.
+final class PCIPins: PCIFunctionPort, DMAPort {
+  struct State {
+    var config: PCIConfigSpace
+    /// What the model drives the INTx pin to.
+    var line = false
+    var delivery = PCIInterruptDelivery.off
+    /// Reports that may still be loud in the log; the client could make any number of them.
+    var loudReports = PCIPins.loudReports
+  }
+
+  static let loudReports = 8
+
+  /// Attached to a domain by the core while the group is in use.
+  let domainPort = DomainPort()
+  private let state: Mutex<State>
+  private let description: PCIFunctionDescription
+  private let addresses: [Int: UInt64]
+  private let scheduler: any Scheduler
+  private let logger: Logger
+
+  init(
+    _ description: PCIFunctionDescription, addresses: [Int: UInt64], scheduler: any Scheduler,
+    logger: Logger
+  ) {
+    self.description = description
+    self.addresses = addresses
+    self.scheduler = scheduler
+    self.logger = logger
+    state = Mutex(State(config: PCIConfigSpace(description, addresses: addresses)))
+  }
+
+  /// Changes the state, then signals INTx where the change makes it due.
+  func update<Result: Sendable, Failure: Error>(
+    _ change: (inout State) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let (result, signal) = try state.withLock { state throws(Failure) in
+      let result = try change(&state)
+      return (result, state.dueINTx())
+    }
+    signal?.signal()
+    return result
+  }
+
+  func look<Result: Sendable>(_ body: (borrowing State) -> Result) -> Result {
+    state.withLock { body($0) }
+  }
+
+  /// Puts configuration space back to what a client finds at open.
+  func restoreConfig() {
+    update { state in
+      state.config = PCIConfigSpace(description, addresses: addresses)
+      state.loudReports = Self.loudReports
+    }
+  }
+
+  // MARK: - PCIFunctionPort
+
+  var dma: any DMAPort { self }
+
+  func setINTx(asserted: Bool) {
+    update { $0.line = asserted }
+  }
+
+  @discardableResult
+  func sendMSI(vector: Int) -> Bool {
+    let (isSent, signal) = look { state -> (Bool, (any EventSignal)?) in
+      guard state.isMSIEnabled, state.config.command.contains(.busMaster),
+        case .msi(let signals) = state.delivery, signals.indices.contains(vector)
+      else { return (false, nil) }
+      return (true, signals[vector])
+    }
+    signal?.signal()
+    return isSent
+  }
+
+  var isMSIEnabled: Bool {
+    look { $0.isMSIEnabled }
+  }
+
+  var isBusMaster: Bool {
+    look { $0.config.command.contains(.busMaster) }
+  }
+
+  func after(_ delay: Duration, _ work: @escaping @Sendable () -> Void) {
+    scheduler.after(delay, work)
+  }
+
+  func report(_ sentence: String) {
+    let isLoud = update { state in
+      if state.loudReports == 0 { return false }
+      state.loudReports -= 1
+      return true
+    }
+    logger.log(level: isLoud ? .warning : .debug, "\(sentence)")
+  }
+
+  // MARK: - DMAPort
+
+  func read(_ iova: IOVA, into buffer: UnsafeMutableRawBufferPointer) -> DMAFault? {
+    guard isBusMaster else {
+      buffer.initializeMemory(as: UInt8.self, repeating: 0)
+      return DMAFault(iova: iova, cause: .busMasterDisabled)
+    }
+    return domainPort.read(iova, into: buffer)
+  }
+
+  func write(_ iova: IOVA, from buffer: UnsafeRawBufferPointer) -> DMAFault? {
+    guard isBusMaster else { return DMAFault(iova: iova, cause: .busMasterDisabled) }
+    return domainPort.write(iova, from: buffer)
+  }
+}

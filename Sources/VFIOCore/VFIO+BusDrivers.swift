@@ -1,0 +1,109 @@
+import Logging
+public import SoftIOMMU
+public import SystemPackage
+
+/// The document's "VFIO bus driver API".
+extension VFIO {
+  /// Adds a device to its group, which it makes where there is none: `vfio_group_add_dev`.
+  ///
+  /// Where the group is in use, its bus driver has to claim the device before this returns; the
+  /// group serves nobody until the device is bound, and is tainted where it is not.
+  ///
+  /// - Parameter port: the device's way to memory; the core attaches it to the domain of whoever uses the group.
+  /// - Throws: `EEXIST` when the bus has a device of that name.
+  public func addDevice(
+    _ device: Device, ops: any DeviceOps, port: DomainPort = DomainPort()
+  ) throws(Errno) {
+    let mustClaim = try update { registry, _ throws(Errno) in
+      let isKnown = registry.groups.contains { id, group in
+        id.bus == device.group.bus && group.devices[device.name] != nil
+      }
+      if isKnown { throw .fileExists }
+      if registry.groups[device.group] == nil { registry.addGroup(device.group) }
+      registry.groups[device.group]?.devices[device.name] = .init(ops: ops, port: port)
+      guard let set = registry.set(of: device.group) else { return false }
+      if let use = set.use { port.attach(to: use.domain) }
+      return set.openCount > 0
+    }
+    logger.info("device added", metadata: metadata(device))
+    if mustClaim { claim(device, ops) }
+  }
+
+  private func claim(_ device: Device, _ ops: any DeviceOps) {
+    var reason = "its bus driver left it unbound"
+    do throws(Errno) {
+      try ops.claim(device)
+    } catch {
+      reason = "\(error)"
+    }
+    let isTainted = registryUpdate { registry, _ in
+      guard let member = registry.member(device), member.data == nil,
+        let set = registry.set(of: device.group), set.openCount > 0
+      else { return false }
+      registry.groups[device.group]?.isTainted = true
+      return true
+    }
+    if isTainted {
+      logger.warning(
+        "group tainted: a device came into it while it was in use and was not claimed",
+        metadata: metadata(device).merging(["reason": "\(reason)"]) { $1 })
+    }
+  }
+
+  /// Takes a device out of its group: `vfio_group_del_dev`. One that is bound goes after its unbind.
+  public func deleteDevice(_ device: Device) {
+    registryUpdate { registry, aftermath in
+      guard let member = registry.member(device) else { return }
+      if member.data == nil {
+        registry.remove(device, &aftermath)
+      } else {
+        registry.groups[device.group]?.devices[device.name]?.isDeleted = true
+      }
+    }
+    logger.info("device deleted", metadata: metadata(device))
+  }
+
+  /// Marks a device as controlled by its VFIO bus driver: `vfio_bind_dev`.
+  ///
+  /// - Parameter data: handed to each operation on the device, and back by `unbindDevice`.
+  /// - Throws: `EINVAL` when the device was never added, `EBUSY` when it is bound.
+  public func bindDevice(_ device: Device, data: DeviceData) throws(Errno) {
+    try update { registry, _ throws(Errno) in
+      guard let member = registry.member(device) else { throw .invalidArgument }
+      if member.data != nil { throw .resourceBusy }
+      registry.groups[device.group]?.devices[device.name]?.data = data
+    }
+    logger.info("device bound", metadata: metadata(device))
+  }
+
+  /// Takes a device from its VFIO bus driver: `vfio_unbind_dev`.
+  ///
+  /// Where the kernel's blocks while the IOMMU of the device's set is in use, this one returns at once and
+  /// holds no thread; until then the device stays as it was and can be opened again.
+  ///
+  /// - Parameter completion: takes the data back; called exactly once with no lock held, on this thread when
+  ///   the set is not in use, else on the one that closes its last descriptor.
+  /// - Throws: `EINVAL` when the device is not bound, `EBUSY` when it is being unbound already; the
+  ///   completion is not called then.
+  public func unbindDevice(
+    _ device: Device, completion: @escaping @Sendable (DeviceData) -> Void
+  ) throws(Errno) {
+    try update { registry, aftermath throws(Errno) in
+      guard let member = registry.member(device), let data = member.data else {
+        throw .invalidArgument
+      }
+      if member.unbind != nil { throw .resourceBusy }
+      if let set = registry.set(of: device.group), set.openCount > 0 {
+        registry.groups[device.group]?.devices[device.name]?.unbind = completion
+      } else {
+        registry.unbind(device, &aftermath)
+        aftermath.unbound.append((completion, data))
+      }
+    }
+    logger.info("device unbinding", metadata: metadata(device))
+  }
+
+  private func metadata(_ device: Device) -> Logger.Metadata {
+    ["device": "\(device)", "group": "\(device.group)"]
+  }
+}

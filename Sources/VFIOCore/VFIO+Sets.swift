@@ -1,0 +1,144 @@
+import ClientAccess
+import SoftIOMMU
+import SystemPackage
+
+/// What clients do with sets, whichever ABI they speak.
+extension VFIO {
+  /// Checks that `caller` may do anything with the group but look at it.
+  ///
+  /// - Throws: `EPERM` while another address space owns the group's set.
+  func checkOwner(of group: GroupID, _ caller: any AddressSpace) throws(Errno) {
+    let isForeign = look { $0.isForeign(group, to: caller) }
+    if isForeign { throw .notPermitted }
+  }
+
+  /// Opens the set's IOMMU once more, for the owner.
+  ///
+  /// - Throws: `EPERM` to others, `EBUSY` when the set is not viable.
+  func openIOMMU(of group: GroupID, for caller: any AddressSpace) throws(Errno) -> IOMMUFile {
+    let (set, domain) = try update { registry, _ throws(Errno) in
+      let set = try registry.usableSet(of: group, for: caller)
+      let domain = registry.openIOMMU(of: set, owner: caller, makeDomain: makeDomain)
+      registry.sets[set]?.openCount += 1
+      return (set, domain)
+    }
+    return IOMMUFile(vfio: self, set: set, domain: domain)
+  }
+
+  /// Opens the device that `name` names, of any group of the set.
+  ///
+  /// - Throws: `EPERM`, `EBUSY` as `openIOMMU`, `ENODEV` when no device matches, and what the device's
+  ///   own `open` throws.
+  func openDevice(
+    _ name: String, of group: GroupID, for caller: any AddressSpace
+  ) throws(Errno) -> DeviceFile {
+    // Asked outside the lock, so the answer is checked again under it.
+    let candidates = try update { registry, _ throws(Errno) in
+      let set = try registry.usableSet(of: group, for: caller)
+      return registry.sets[set].map { registry.members(of: $0) } ?? []
+    }
+    guard let found = candidates.first(where: { $0.member.ops.match($0.device, name) }) else {
+      throw .operationNotSupportedByDevice
+    }
+    let device = found.device
+    let (ops, data) = try update { registry, _ throws(Errno) in
+      let set = try registry.usableSet(of: group, for: caller)
+      guard registry.groups[device.group]?.set == set, let member = registry.member(device),
+        let data = member.data
+      else { throw .operationNotSupportedByDevice }
+      registry.openIOMMU(of: set, owner: caller, makeDomain: makeDomain)
+      registry.sets[set]?.openCount += 1
+      registry.groups[device.group]?.devices[device.name]?.openCount += 1
+      return (member.ops, data)
+    }
+    do throws(Errno) {
+      try ops.open(data)
+    } catch {
+      close(device)
+      throw error
+    }
+    return DeviceFile(vfio: self, device: device, ops: ops, data: data)
+  }
+
+  /// A descriptor of the group is gone.
+  func close(_ group: GroupID) {
+    registryUpdate { registry, aftermath in
+      registry.groups[group]?.openCount -= 1
+      if let set = registry.groups[group]?.set { registry.settle(set, &aftermath) }
+    }
+  }
+
+  /// A descriptor of the device is gone, and its bus driver knows.
+  func close(_ device: Device) {
+    registryUpdate { registry, aftermath in
+      registry.groups[device.group]?.devices[device.name]?.openCount -= 1
+      if let set = registry.groups[device.group]?.set { registry.closeOne(of: set, &aftermath) }
+    }
+  }
+
+  /// A descriptor of the set's IOMMU is gone.
+  func close(_ set: SetID) {
+    registryUpdate { registry, aftermath in registry.closeOne(of: set, &aftermath) }
+  }
+
+  /// Merges the set of `mergee` into the set of `merger`, and opens the IOMMU of the result.
+  ///
+  /// - Throws: `EPERM` to others than an owner, `EINVAL` for groups of one set or of two buses and a
+  ///   mergee in use, `EBUSY` when either set is not viable. Both stay as they were then.
+  func merge(_ mergee: GroupID, into merger: GroupID, for caller: any AddressSpace) throws(Errno) {
+    try update { registry, aftermath throws(Errno) in
+      if registry.isForeign(merger, to: caller) { throw .notPermitted }
+      guard merger.bus == mergee.bus, let target = registry.groups[merger]?.set,
+        let source = registry.groups[mergee]?.set, source != target,
+        let added = registry.sets[source], added.openCount == 0
+      else { throw .invalidArgument }
+      if registry.isForeign(mergee, to: caller) { throw .notPermitted }
+      guard let into = registry.sets[target], registry.isViable(into), registry.isViable(added)
+      else { throw .resourceBusy }
+      registry.absorb(source, into: target, &aftermath)
+      registry.openIOMMU(of: target, owner: caller, makeDomain: makeDomain)
+      registry.attachMembers(of: target)
+    }
+  }
+
+  /// Takes the group out of its merged set.
+  ///
+  /// - Throws: `EPERM` to others than the owner, `EINVAL` when the group is not merged, `EBUSY` while a
+  ///   device of it is open.
+  func unmerge(_ group: GroupID, for caller: any AddressSpace) throws(Errno) {
+    try update { registry, aftermath throws(Errno) in
+      if registry.isForeign(group, to: caller) { throw .notPermitted }
+      guard let set = registry.groups[group]?.set, registry.sets[set]?.groups.count ?? 0 > 1 else {
+        throw .invalidArgument
+      }
+      let isOpen = registry.groups[group]?.devices.values.contains { $0.openCount > 0 }
+      if isOpen == true { throw .resourceBusy }
+      registry.split(group, from: set, &aftermath)
+    }
+  }
+}
+
+extension Registry {
+  /// Whether the group's set belongs to somebody else than `caller`.
+  func isForeign(_ group: GroupID, to caller: any AddressSpace) -> Bool {
+    set(of: group)?.use.map { $0.owner !== caller } ?? false
+  }
+
+  /// The set of `group`, where `caller` may open its IOMMU.
+  ///
+  /// - Throws: `EPERM` to others than the owner, `EBUSY` when the set is not viable.
+  func usableSet(of group: GroupID, for caller: any AddressSpace) throws(Errno) -> SetID {
+    if isForeign(group, to: caller) { throw .notPermitted }
+    guard let id = groups[group]?.set, let set = sets[id] else {
+      throw .operationNotSupportedByDevice
+    }
+    guard isViable(set) else { throw .resourceBusy }
+    return id
+  }
+
+  mutating func addGroup(_ id: GroupID) {
+    groups[id] = Group(set: SetID(rawValue: 0))
+    _ = makeSet(of: [id])
+    post(.appeared(id))
+  }
+}

@@ -1,0 +1,105 @@
+public import Logging
+import SoftIOMMU
+import Synchronization
+public import SystemPackage
+
+/// The VFIO core: the groups of all buses, and what bus drivers tell it about their devices.
+///
+/// Bus drivers call the functions of the document's "VFIO bus driver API"; transports list the groups and
+/// open them. Calls come from any thread. All state is in one registry under one lock; what reaches
+/// outside (device callbacks, client memory, completions) happens after it is released.
+public final class VFIO: Sendable {
+  let logger: Logger
+  private let registry = Mutex(Registry())
+  private let pageSizes: UInt64?
+
+  /// - Parameter pageSizes: what the IOMMU offers, one bit a page size in bytes; nil for its default.
+  public init(logger: Logger, pageSizes: UInt64? = nil) {
+    self.logger = logger
+    self.pageSizes = pageSizes
+  }
+
+  /// All groups, in order.
+  public var groups: [GroupStatus] {
+    look { registry in
+      registry.groups.keys.sorted(by: Registry.inOrder).compactMap { registry.status(of: $0) }
+    }
+  }
+
+  /// Opens a group's node for the draft ABI.
+  ///
+  /// - Throws: `ENODEV` when there is no such group.
+  public func openGroup(_ id: GroupID) throws(Errno) -> any VFIOFile {
+    try update { registry, _ throws(Errno) in
+      guard registry.groups[id] != nil else { throw .operationNotSupportedByDevice }
+      registry.groups[id]?.openCount += 1
+    }
+    logger.debug("group opened", metadata: ["group": "\(id)"])
+    return GroupFile(vfio: self, id: id)
+  }
+
+  /// Tells `observer` of the groups there are, as appeared, and from then on of every change, in order.
+  ///
+  /// Called for one event at a time with no lock held, on the thread that made the change or on one that
+  /// was telling of an earlier one. An observer cannot be taken back.
+  public func observeGroups(_ observer: @escaping @Sendable (GroupEvent) -> Void) {
+    registry.withLock { registry in
+      registry.observers.append(observer)
+      for id in registry.groups.keys.sorted(by: Registry.inOrder) {
+        registry.events.append((.appeared(id), [observer]))
+      }
+    }
+    deliverEvents()
+  }
+
+  // MARK: - For the files and the bus driver API
+
+  func makeDomain() -> SoftIOMMU {
+    pageSizes.map { SoftIOMMU(pageSizes: $0) } ?? SoftIOMMU()
+  }
+
+  /// Reads the registry.
+  func look<Result: Sendable>(_ body: (borrowing Registry) -> Result) -> Result {
+    registry.withLock { body($0) }
+  }
+
+  /// Changes the registry, then does what the change entails. A change that throws has changed nothing.
+  func update<Result: Sendable>(
+    _ change: (inout Registry, inout Aftermath) throws(Errno) -> Result
+  ) throws(Errno) -> Result {
+    var aftermath = Aftermath()
+    let result: Result = try registry.withLock { registry throws(Errno) in
+      try change(&registry, &aftermath)
+    }
+    aftermath.run()
+    deliverEvents()
+    return result
+  }
+
+  /// The same for changes that cannot fail.
+  @discardableResult
+  func registryUpdate<Result: Sendable>(
+    _ change: (inout Registry, inout Aftermath) -> Result
+  ) -> Result {
+    var aftermath = Aftermath()
+    let result = registry.withLock { change(&$0, &aftermath) }
+    aftermath.run()
+    deliverEvents()
+    return result
+  }
+
+  /// Delivers what has not been, unless another thread is at it: that one takes these along.
+  private func deliverEvents() {
+    var isMine = false
+    while true {
+      let next = registry.withLock { registry -> (GroupEvent, [Registry.Observer])? in
+        guard isMine || !registry.isDelivering else { return nil }
+        isMine = !registry.events.isEmpty
+        registry.isDelivering = isMine
+        return isMine ? registry.events.removeFirst() : nil
+      }
+      guard let (event, observers) = next else { return }
+      for observer in observers { observer(event) }
+    }
+  }
+}

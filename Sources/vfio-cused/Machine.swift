@@ -1,0 +1,55 @@
+import ArgumentParser
+import Control
+import DeviceKit
+import Devices
+import Glibc
+import Logging
+import SystemPackage
+import VFIOCore
+
+/// The machine that clients see: buses and devices as the topology has them.
+struct Machine {
+  let vfio: VFIO
+  private let pci: PCIBus
+
+  /// - Parameters:
+  ///   - topology: a topology file; nil for the document's machine.
+  ///   - scheduler: runs what devices do by themselves.
+  init(topology path: String?, scheduler: any Scheduler, logger: Logger) throws {
+    let topology =
+      try path.map {
+        try Topology(contentsOf: FilePath($0), models: DeviceCatalogue.kinds.keys)
+      } ?? .default
+    vfio = VFIO(logger: logger)
+    pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
+    for device in topology.resolvedDevices() {
+      guard let kind = DeviceCatalogue.kind(named: device.model) else { continue }
+      try pci.add(
+        address: device.address, kind: kind, group: device.group,
+        driver: PCIBus.Driver(device.driver))
+    }
+  }
+
+  /// `1 group, 2 devices`
+  var summary: String {
+    let (groups, devices) = (vfio.groups.count, pci.functions.count)
+    return "\(groups) group\(groups == 1 ? "" : "s"), \(devices) device\(devices == 1 ? "" : "s")"
+  }
+}
+
+extension PCIBus.Driver {
+  init(_ driver: Topology.Driver) {
+    self =
+      switch driver {
+      case .vfio: .vfio
+      case .host(let name): .host(name)
+      case .none: .none
+      }
+  }
+}
+
+extension TopologyError {
+  var exitCode: ExitCode {
+    access(file, R_OK) == 0 ? Sysexits.dataError : Sysexits.noInput
+  }
+}
