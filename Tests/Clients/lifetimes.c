@@ -141,7 +141,7 @@ static void check_in_flight(int group)
 
 	check_topic = "descriptor in a socket";
 	NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
-	CHECK_OK(send_fd(sockets[0], device));
+	NEED(send_fd(sockets[0], device) == 0);
 	close(device);
 	CHECK_EQ(is_locked(group), 1);
 	sleep_us(50000);
@@ -154,7 +154,7 @@ static void check_in_flight(int group)
 
 	check_topic = "descriptor in a socket that is closed";
 	device = get_device(group);
-	CHECK_OK(send_fd(sockets[0], device));
+	NEED(send_fd(sockets[0], device) == 0);
 	close(device);
 	CHECK_EQ(is_locked(group), 1);
 	close(sockets[0]);
@@ -187,7 +187,7 @@ static void check_passed_on(int group)
 		await(sockets[1]);
 		exit(0);
 	}
-	CHECK_OK(send_fd(sockets[0], device));
+	NEED(send_fd(sockets[0], device) == 0);
 	close(device);
 	CHECK(await(sockets[0]));
 	CHECK_EQ(is_locked(group), 1);
