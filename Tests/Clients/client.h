@@ -80,10 +80,10 @@ static inline long long unlocked_after(int group, long long limit_us)
 		int locked = is_locked(group);
 
 		waited = now_us() - start;
-		if (!locked)
-			return waited;
 		if (waited > limit_us)
 			return -1;
+		if (!locked)
+			return waited;
 		sleep_us(200);
 	}
 }

@@ -1,0 +1,71 @@
+/*
+ * A process that is being traced can get no descriptor: EBUSY, and nothing is
+ * opened. All else works, and so does that when the tracer has gone.
+ */
+#include "check.h"
+#include "client.h"
+
+#include <sys/ptrace.h>
+
+static void traced(int group)
+{
+	int device;
+
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+		_exit(2);
+	raise(SIGSTOP);		/* let the parent see that it is the tracer */
+
+	check_topic = "traced";
+	CHECK_EQ(group_flags(group), VFIO_GROUP_FLAGS_VIABLE);
+	for (int i = 0; i < 3; i++) {
+		CHECK_ERR(get_device(group), EBUSY);
+		CHECK_ERR(get_iommu(group), EBUSY);
+	}
+	CHECK_EQ(group_flags(group), VFIO_GROUP_FLAGS_VIABLE);
+	CHECK_ERR(ioctl(group, VFIO_GROUP_UNMERGE), EINVAL);
+
+	raise(SIGUSR1);		/* the parent detaches */
+	check_topic = "no longer traced";
+	device = get_device(group);
+	CHECK(device >= 0);
+	CHECK_EQ(bar_read(device, 0), EDU_ID);
+	close(device);
+	CHECK_EQ(is_locked(group), 0);
+	exit(0);
+}
+
+/* Lets the child run on at each of its stops; detaches at SIGUSR1. */
+static int trace(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+		int sig = WSTOPSIG(status);
+
+		if (sig == SIGUSR1)
+			ptrace(PTRACE_DETACH, pid, NULL, NULL);
+		else
+			ptrace(PTRACE_CONT, pid, NULL,
+			       (void *)(long)(sig == SIGSTOP ? 0 : sig));
+	}
+	return status;
+}
+
+int main(void)
+{
+	int group, status;
+	pid_t pid;
+
+	check_start(60);
+	check_topic = "open";
+	group = open_group();
+	NEED(group >= 0);
+	pid = fork_child();
+	if (!pid)
+		traced(group);
+	status = trace(pid);
+	check_topic = "the tracer";
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	CHECK_EQ(is_locked(group), 0);
+	return check_done();
+}
