@@ -48,6 +48,26 @@ int main(void) {
 END
   check "gcc: a dynamic program" eval "gcc -o /tmp/kill /tmp/kill.c && /tmp/kill"
   check "gcc: a static program" eval "gcc -static -o /tmp/kill /tmp/kill.c && /tmp/kill"
+  cat >/tmp/device.c <<"END"
+#define FUSE_USE_VERSION 31
+#include <cuse_lowlevel.h>
+static void on_open(fuse_req_t request, struct fuse_file_info *file) { fuse_reply_open(request, file); }
+int main(int argc, char **argv) {
+  const char *names[] = {"DEVNAME=vfio/vm_test"};
+  struct cuse_info info = {.dev_info_argc = 1, .dev_info_argv = names};
+  struct cuse_lowlevel_ops operations = {.open = on_open};
+  return cuse_lowlevel_main(argc, argv, &info, &operations, 0);
+}
+END
+  await() { for _ in $(seq 100); do "$@" && return; sleep 0.1; done; return 1; }
+  gone() { [[ ! -e $1 ]]; }
+  device() {
+    gcc -o /tmp/device /tmp/device.c $(pkg-config --cflags --libs fuse3) || return
+    /tmp/device -f & local server=$!
+    await test -c /dev/vfio/vm_test && (exec 3<>/dev/vfio/vm_test) || return
+    kill -KILL $server && await gone /dev/vfio/vm_test
+  }
+  check "a CUSE device comes, opens and goes in /dev/vfio" device
   check "--out is writable" eval "echo from the guest >\"$OUT/result\""
   (sleep 1000 &) # left behind: must not keep the VM up
   exit 7
@@ -98,7 +118,8 @@ test_fresh_copy() {
 }
 
 test_time_limit() {
-  local status=0 limit=14 began=$SECONDS
+  local status=0 limit=10 began=$SECONDS
+  [[ $kernel == uml ]] || limit=30 # room for the boot on a busy machine
   "${vm[@]}" --kernel "$kernel" --timeout $limit -- sh -c 'echo started; sleep 1000' \
     >"$scratch/seen" 2>"$scratch/errors" || status=$?
   equal "time limit: status 124" 124 "$status"
@@ -166,7 +187,7 @@ vm_processes() {
   done 2>/dev/null
 }
 
-scratch=$(mktemp -d /tmp/vm_test.XXXXXX)
+scratch=$(mktemp -d "/tmp/vm test, with a space.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/clone/.git" "$scratch/clone/sub"
 echo 'in the clone' >"$scratch/clone/file"
