@@ -54,6 +54,13 @@ int cl_epoll_add_edge(int epfd, int fd, uint64_t token)
 	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }
 
+int cl_epoll_rearm_edge(int epfd, int fd, uint64_t token)
+{
+	struct epoll_event e = { .events = EPOLLIN | EPOLLET, .data.u64 = token };
+
+	return epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &e) < 0 ? -errno : 0;
+}
+
 int cl_epoll_remove(int epfd, int fd)
 {
 	return epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL) < 0 ? -errno : 0;

@@ -62,7 +62,7 @@ public final class CUSETransport: @unchecked Sendable {
     let files = FileMount(path: directory.files, transport: self)
     self.files = files
     do throws(Errno) {
-      clients = ClientServices(events: try EventMonitor()) { [weak self] in self?.file($0) }
+      clients = ClientServices(events: try EventMonitor(), logger: logger) { [weak self] in self?.file($0) }
       try pool.start()
     } catch {
       throw TransportError(.system, "cannot start threads: \(error)")

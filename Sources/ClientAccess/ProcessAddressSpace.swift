@@ -19,7 +19,8 @@ public final class ProcessAddressSpace: AddressSpace {
   init(thread: Int32, tgid: Int32) throws(Errno) {
     self.tgid = tgid
     mem = try OwnedFD(path: "/proc/\(thread)/mem", O_RDWR)
-    maps = try OwnedFD(path: "/proc/\(thread)/maps", O_RDONLY)
+    // Of the group, not the thread: `maps` can be read for as long as its task is there.
+    maps = try OwnedFD(path: "/proc/\(tgid)/maps", O_RDONLY)
     auxiliaryVector = try ProcFS.contents("/proc/\(thread)/auxv")
   }
 

@@ -94,7 +94,7 @@ under_strace() {
   equal "strace: the example ends by itself" 1 "$?"
   equal "strace: handing out a descriptor fails with EBUSY" 1 \
     "$(grep -c 'VFIO_GROUP_GET_IOMMU_FD.*EBUSY' <<<"$output")"
-  equal "strace: the log says why" 1 "$(grep -c 'the client is traced by process' "$log")"
+  at_least "strace: the log says why" 1 "$(grep -c 'the client is traced by process' "$log")"
 }
 
 daemon_is_killed() {
@@ -157,7 +157,7 @@ options() {
 service_manager() {
   local said
   said=$(timeout 30 "$helpers/notify_listener" "$bin/vfio-cused" serve 2>/dev/null)
-  equal "sd_notify" "READY=1 STOPPING=1" "$(grep -o '^[A-Z]*=1' <<<"$said" | tr '\n' ' ' | sed 's/ $//')"
+  equal "sd_notify" "READY=1 STOPPING=1" "$(grep '^[A-Z]*=1$' <<<"$said" | tr '\n' ' ' | sed 's/ $//')"
 }
 
 many_nodes() { # COUNT
@@ -175,7 +175,7 @@ without_ptrace() {
   start --owner 1000:1000
   wrap=()
   client "without CAP_SYS_PTRACE" 1000 20 "$helpers/without_ptrace"
-  equal "without CAP_SYS_PTRACE: the log says why" 1 "$(grep -c 'needs CAP_SYS_PTRACE' "$log")"
+  at_least "without CAP_SYS_PTRACE: the log says why" 1 "$(grep -c 'vfio-cused serve needs' "$log")"
   stop
 }
 

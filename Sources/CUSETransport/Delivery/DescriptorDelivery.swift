@@ -34,9 +34,12 @@ struct DescriptorDelivery: Sendable {
         log(error, file, thread)
         result = -Int64(error.errno.rawValue)
       }
+      // What failed has had no effect by the time the client sees it.
+      mount.withdraw(expected)
       if let result { _ = stopped.resume(returning: result) }
     } catch {
       log(error, file, thread)
+      mount.withdraw(expected)
       request.answer { $0.fail(error.errno) }
     }
   }

@@ -1,5 +1,6 @@
 import ClientAccess
 import Glibc
+import Logging
 import SystemPackage
 import VFIOCore
 
@@ -43,8 +44,18 @@ final class CUSEClient: Client, @unchecked Sendable {
   }
 
   func addressSpace() throws(Errno) -> any AddressSpace {
-    let status = try ProcFS.status(of: thread.id)
-    return try shared.addressSpaces.addressSpace(of: thread.id, tgid: status.tgid)
+    do throws(Errno) {
+      let status = try ProcFS.status(of: thread.id)
+      return try shared.addressSpaces.addressSpace(of: thread.id, tgid: status.tgid)
+    } catch {
+      guard error.meansNoRight else { throw error }
+      shared.logger.warning(
+        """
+        cannot tell whose call this is: the client cannot be examined; vfio-cused serve needs \
+        CAP_SYS_PTRACE, a kernel.yama.ptrace_scope below 3, and a pid namespace that holds its clients
+        """, metadata: ["pid": "\(thread.id)", "errno": "\(error)"])
+      throw .permissionDenied
+    }
   }
 
   func file(_ fd: Int32) throws(Errno) -> (any VFIOFile)? {
@@ -64,6 +75,7 @@ final class CUSEClient: Client, @unchecked Sendable {
 struct ClientServices: Sendable {
   let addressSpaces = AddressSpaceTable()
   let events: EventMonitor
+  let logger: Logger
   /// The VFIO file that a descriptor with this identity leads to.
   let file: @Sendable (FileIdentity) -> (any VFIOFile)?
 }

@@ -22,9 +22,12 @@ final class SessionPool: Sendable {
     var isStopping = false
   }
 
-  /// What the watchdog looks at: when a worker took its request, in ticks of the watchdog; 0 when idle.
+  /// What the watchdog looks at.
   private final class Worker: Sendable {
+    /// When the worker took its request, in ticks of the watchdog; 0 when idle.
     let busySince = Atomic<UInt64>(0)
+    /// Whose request.
+    let session = Atomic<UInt64>(0)
   }
 
   let releases = ReleaseGate(workers: maximumWorkers)
@@ -119,6 +122,7 @@ final class SessionPool: Sendable {
         return
       }
       if !isRelease { releases.leave(worker: slot) }
+      worker.session.store(token, ordering: .relaxed)
       worker.busySince.store(tick.load(ordering: .relaxed), ordering: .relaxed)
       session.process(&buffer)
       worker.busySince.store(0, ordering: .relaxed)
@@ -156,24 +160,28 @@ final class SessionPool: Sendable {
     if (try? Thread.start(name: "cuse-handover", work)) == nil { work() }
   }
 
-  /// Starts a spare worker while none is free to take a request.
+  /// Looks after what stuck workers leave behind: a session's other requests, for whose arrival nobody
+  /// is told again, and, when there is no other worker, everybody's.
   private func watch() {
     while !state.withLock({ $0.isStopping }) {
       usleep(100_000)
       let now = tick.add(1, ordering: .relaxed).newValue
-      let (busy, running) = state.withLock { state in
-        let free = Set(state.freeSlots)
-        let running = workers.indices.filter { !free.contains($0) }
-        let stuck = running.filter { slot in
-          let since = workers[slot].busySince.load(ordering: .relaxed)
-          return since != 0 && now - since >= 2
-        }
-        return (stuck.count, running.count)
+      let stuck = workers.filter { worker in
+        let since = worker.busySince.load(ordering: .relaxed)
+        return since != 0 && now - since >= 2
       }
-      if busy == running && running < Self.maximumWorkers {
-        logger.warning(
-          "all workers wait for client memory; starting a spare one", metadata: ["workers": "\(running)"])
+      if stuck.isEmpty { continue }
+      let running = state.withLock { Self.maximumWorkers - $0.freeSlots.count }
+      if stuck.count == running && running < Self.maximumWorkers {
+        logger.notice(
+          "all workers wait for client memory; starting a spare one",
+          metadata: ["workers": "\(running)"])
         try? startWorker()
+      }
+      for worker in stuck {
+        let token = worker.session.load(ordering: .relaxed)
+        guard let session = state.withLock({ $0.sessions[token] }) else { continue }
+        _ = cl_epoll_rearm_edge(epoll.rawValue, session.fd, token)
       }
     }
   }
