@@ -58,6 +58,24 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ], swiftSettings: swift),
+
+    .target(
+      name: "TestSupport", dependencies: ["ClientAccess", "DeviceKit", system],
+      path: "Tests/TestSupport", swiftSettings: swift),
+    .testTarget(name: "VFIOABITests", dependencies: ["VFIOABI"], swiftSettings: swift),
+    .testTarget(
+      name: "SoftIOMMUTests",
+      dependencies: ["ClientAccess", "DeviceKit", "SoftIOMMU", "TestSupport", system],
+      swiftSettings: swift),
+    .testTarget(
+      name: "VFIOCoreTests",
+      dependencies: [
+        "ClientAccess", "DeviceKit", "Devices", "SoftIOMMU", "TestSupport", "VFIOABI", "VFIOCore",
+        logging, system,
+      ], swiftSettings: swift),
+    .testTarget(
+      name: "DevicesTests", dependencies: ["DeviceKit", "Devices", "TestSupport"],
+      swiftSettings: swift),
   ],
   swiftLanguageModes: [.v6]
 )
