@@ -27,7 +27,11 @@ struct GroupFileTests {
 
   // MARK: - General rules
 
-  @Test(arguments: [0, 0x3b73, 0x3b65, 0x3b68, 0x8004_3b65, 0x3b69, 0x3b6c, 0x3b72, .max] as [UInt32])
+  static let foreign: [UInt32] = [
+    0, 0x3b73, 0x3b65, 0x3b68, 0x8004_3b65, 0x3b69, 0x3b6c, 0x3b72, .max,
+  ]
+
+  @Test(arguments: foreign)
   func unknownRequests(request: UInt32) {
     #expect(
       errno { () throws(Errno) in try client.ioctl(group, request, 8) }
