@@ -193,6 +193,20 @@ struct BusDriverTests {
     #expect(ops.log.entries == ["open"])
   }
 
+  @Test func aFailedOpenLeavesTheOwnerThatAMergeMade() throws {
+    try addAndBind(first)
+    let other = Device(name: "six", group: GroupID(bus: "pci", number: 6))
+    try addAndBind(other)
+    let group = try client.open(vfio, 5)
+    try client.merge(group, try client.open(vfio, 6))
+    ops.answers.withLock { $0.openError = .ioError }
+    #expect(errno { () throws(Errno) in try client.getDevice(group, "six") } == .ioError)
+    #expect(try client.groupFlags(group) == [.viable, .mmLocked])
+    ops.answers.withLock { $0.openError = nil }
+    client.close(try client.getDevice(group, "six"))
+    #expect(try client.groupFlags(group) == .viable)
+  }
+
   // MARK: - Claim
 
   @Test func noClaimWhenTheGroupIsNotInUse() throws {
