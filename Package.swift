@@ -66,6 +66,23 @@ let package = Package(
       ], swiftSettings: swift),
     .testTarget(
       name: "ControlTests", dependencies: ["Control", "DeviceKit", system], swiftSettings: swift),
+    .target(
+      name: "TestSupport", dependencies: ["ClientAccess", "DeviceKit", system],
+      path: "Tests/TestSupport", swiftSettings: swift),
+    .testTarget(name: "VFIOABITests", dependencies: ["VFIOABI"], swiftSettings: swift),
+    .testTarget(
+      name: "SoftIOMMUTests",
+      dependencies: ["ClientAccess", "DeviceKit", "SoftIOMMU", "TestSupport", system],
+      swiftSettings: swift),
+    .testTarget(
+      name: "VFIOCoreTests",
+      dependencies: [
+        "ClientAccess", "DeviceKit", "Devices", "SoftIOMMU", "TestSupport", "VFIOABI", "VFIOCore",
+        logging, system,
+      ], swiftSettings: swift),
+    .testTarget(
+      name: "DevicesTests", dependencies: ["DeviceKit", "Devices", "TestSupport"],
+      swiftSettings: swift),
   ],
   swiftLanguageModes: [.v6]
 )

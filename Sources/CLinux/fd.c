@@ -40,6 +40,13 @@ int cl_set_nonblocking(int fd)
 	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+bool cl_is_readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
 int cl_epoll_create(void)
 {
 	int fd = epoll_create1(EPOLL_CLOEXEC);

@@ -1,4 +1,5 @@
 import ClientAccess
+import Logging
 import SoftIOMMU
 import SystemPackage
 
@@ -41,22 +42,25 @@ extension VFIO {
       throw .operationNotSupportedByDevice
     }
     let device = found.device
-    let (ops, data) = try update { registry, _ throws(Errno) in
+    let (ops, data, wasOpenAnyway) = try update { registry, _ throws(Errno) in
       let set = try registry.usableSet(of: group, for: caller)
       guard registry.groups[device.group]?.set == set, let member = registry.member(device),
         let data = member.data
       else { throw .operationNotSupportedByDevice }
+      // A merge leaves the IOMMU open with no descriptor of it.
+      let wasOpenAnyway = registry.sets[set]?.use != nil && registry.sets[set]?.openCount == 0
       registry.openIOMMU(of: set, owner: caller, makeDomain: makeDomain)
       registry.sets[set]?.openCount += 1
       registry.groups[device.group]?.devices[device.name]?.openCount += 1
-      return (member.ops, data)
+      return (member.ops, data, wasOpenAnyway)
     }
     do throws(Errno) {
       try ops.open(data)
     } catch {
-      close(device)
+      close(device, keepsIOMMU: wasOpenAnyway)
       throw error
     }
+    logger.debug("device opened", metadata: ["device": "\(device)", "group": "\(group)"])
     return DeviceFile(vfio: self, device: device, ops: ops, data: data)
   }
 
@@ -69,10 +73,14 @@ extension VFIO {
   }
 
   /// A descriptor of the device is gone, and its bus driver knows.
-  func close(_ device: Device) {
+  ///
+  /// - Parameter keepsIOMMU: the descriptor never came to be, and a merge had opened the IOMMU before.
+  func close(_ device: Device, keepsIOMMU: Bool = false) {
     registryUpdate { registry, aftermath in
       registry.groups[device.group]?.devices[device.name]?.openCount -= 1
-      if let set = registry.groups[device.group]?.set { registry.closeOne(of: set, &aftermath) }
+      if let set = registry.groups[device.group]?.set {
+        registry.closeOne(of: set, keepsIOMMU: keepsIOMMU, &aftermath)
+      }
     }
   }
 
@@ -99,6 +107,7 @@ extension VFIO {
       registry.openIOMMU(of: target, owner: caller, makeDomain: makeDomain)
       registry.attachMembers(of: target)
     }
+    logger.debug("groups merged", metadata: ["group": "\(merger)", "mergee": "\(mergee)"])
   }
 
   /// Takes the group out of its merged set.
@@ -115,6 +124,7 @@ extension VFIO {
       if isOpen == true { throw .resourceBusy }
       registry.split(group, from: set, &aftermath)
     }
+    logger.debug("group unmerged", metadata: ["group": "\(group)"])
   }
 }
 

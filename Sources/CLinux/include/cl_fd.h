@@ -13,6 +13,9 @@ int cl_set_nonblocking(int fd);
 /* Makes number `fd` a close-on-exec copy of `by`, closing what it was. */
 int cl_replace_fd(int by, int fd);
 
+/* Whether there is input now. */
+bool cl_is_readable(int fd);
+
 int cl_epoll_create(void);
 /* Edge-triggered, for input; `token` comes back in the events. */
 int cl_epoll_add_edge(int epfd, int fd, uint64_t token);

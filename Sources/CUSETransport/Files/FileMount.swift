@@ -151,8 +151,9 @@ final class FileMount: SessionHandler, @unchecked Sendable {
   }
 
   private func release(_ inode: UInt64, _ handle: UInt64) {
-    _ = state.withLock { $0.open.removeValue(forKey: inode) }
     OpenFile.release(handle)
+    // Last: as long as a file is in the table, `settle` waits for its release.
+    _ = state.withLock { $0.open.removeValue(forKey: inode) }
   }
 
   private func read(_ request: consuming Request, _ handle: UInt64, _ size: Int, _ offset: Int64) {

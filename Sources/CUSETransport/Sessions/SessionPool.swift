@@ -132,6 +132,11 @@ final class SessionPool: Sendable {
 
   /// Returns when every RELEASE that the kernel had queued on `session` has been carried out.
   func settle(_ session: FUSESession) {
+    if cl_is_readable(session.fd) { takeQueued(of: session) }
+    releases.waitForThoseInside()
+  }
+
+  private func takeQueued(of session: FUSESession) {
     var buffer = fuse_buf()
     defer { free(buffer.mem) }
     while let more = try? session.receive(into: &buffer), more {
@@ -142,7 +147,6 @@ final class SessionPool: Sendable {
         buffer = fuse_buf()
       }
     }
-    releases.waitForThoseInside()
   }
 
   /// Has another thread answer a request that is not ours to wait for.

@@ -119,10 +119,14 @@ struct Registry {
   }
 
   /// An IOMMU or device descriptor of the set is gone.
-  mutating func closeOne(of set: SetID, _ aftermath: inout Aftermath) {
+  ///
+  /// - Parameter keepsIOMMU: the descriptor never came to be, and a merge had opened the IOMMU before.
+  mutating func closeOne(
+    of set: SetID, keepsIOMMU: Bool = false, _ aftermath: inout Aftermath
+  ) {
     sets[set]?.openCount -= 1
     guard let now = sets[set], now.openCount == 0 else { return }
-    closeIOMMU(of: set, &aftermath)
+    if !keepsIOMMU { closeIOMMU(of: set, &aftermath) }
     for id in now.groups {
       groups[id]?.isTainted = false
       for (name, member) in groups[id]?.devices ?? [:] {

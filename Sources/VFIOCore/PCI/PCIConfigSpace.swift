@@ -15,8 +15,6 @@ struct PCIConfigSpace: Sendable {
   private let msi: Int?
   /// Whether the pin is asserted: bit 3 of the status register.
   var isINTxAsserted = false
-  /// Whether software may set the MSI enable bit.
-  private var isMSIAvailable = false
 
   private enum Offset {
     static let vendorID = 0x00
