@@ -69,6 +69,7 @@ final class PCIFunction: Sendable {
   func read(
     _ region: Draft2011.PCIRegion, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> Int {
+    // SAFETY: `count` is at most the buffer's, and every index below is under it.
     let count = try count(region, offset, buffer.count)
     if region == .config {
       pins.look { state in
@@ -91,6 +92,7 @@ final class PCIFunction: Sendable {
   func write(
     _ region: Draft2011.PCIRegion, at offset: UInt64, from buffer: UnsafeRawBufferPointer
   ) throws(Errno) -> Int {
+    // SAFETY: `count` is at most the buffer's, and every index below is under it.
     let count = try count(region, offset, buffer.count)
     if region == .config {
       changeConfig { config in
