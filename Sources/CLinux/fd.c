@@ -61,11 +61,21 @@ int cl_epoll_add_edge(int epfd, int fd, uint64_t token)
 	return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }
 
-int cl_epoll_rearm_edge(int epfd, int fd, uint64_t token)
+static int once(int epfd, int operation, int fd, uint64_t token)
 {
-	struct epoll_event e = { .events = EPOLLIN | EPOLLET, .data.u64 = token };
+	struct epoll_event e = { .events = EPOLLIN | EPOLLONESHOT, .data.u64 = token };
 
-	return epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &e) < 0 ? -errno : 0;
+	return epoll_ctl(epfd, operation, fd, &e) < 0 ? -errno : 0;
+}
+
+int cl_epoll_add_once(int epfd, int fd, uint64_t token)
+{
+	return once(epfd, EPOLL_CTL_ADD, fd, token);
+}
+
+int cl_epoll_rearm_once(int epfd, int fd, uint64_t token)
+{
+	return once(epfd, EPOLL_CTL_MOD, fd, token);
 }
 
 int cl_epoll_remove(int epfd, int fd)

@@ -19,8 +19,9 @@ bool cl_is_readable(int fd);
 int cl_epoll_create(void);
 /* Edge-triggered, for input; `token` comes back in the events. */
 int cl_epoll_add_edge(int epfd, int fd, uint64_t token);
-/* Tells of input again that it has told of before. */
-int cl_epoll_rearm_edge(int epfd, int fd, uint64_t token);
+/* One-shot: tells of input once, then not before it is rearmed. */
+int cl_epoll_add_once(int epfd, int fd, uint64_t token);
+int cl_epoll_rearm_once(int epfd, int fd, uint64_t token);
 int cl_epoll_remove(int epfd, int fd);
 /* Waits for one event: 1 and its token, or 0 after `timeout_ms` (-1: never). */
 int cl_epoll_wait_one(int epfd, int timeout_ms, uint64_t *token);

@@ -2,6 +2,7 @@ import CFuse3
 import CLinux
 import ClientAccess
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// What libfuse's `userdata` leads to: the object whose callbacks a session's requests run.
@@ -16,6 +17,8 @@ class SessionHandler {
 final class FUSESession: @unchecked Sendable {
   let pointer: OpaquePointer
   let handler: SessionHandler
+  /// The thread whose request came last.
+  let lastCaller = Atomic<UInt32>(0)
 
   /// - Parameter pointer: a session with its descriptor open, which this object now owns.
   init(owning pointer: OpaquePointer, handler: SessionHandler) throws(Errno) {

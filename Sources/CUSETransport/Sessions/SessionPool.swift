@@ -9,7 +9,7 @@ import Threads
 
 /// A few threads that serve any number of sessions.
 ///
-/// Threads, not buffers, grow with the load: each has one request buffer for all sessions. When a client
+/// Each thread has one request buffer for all sessions. When a client
 /// makes its own memory block all of them (a userfaultfd, a FUSE file of its own), spare ones step in.
 final class SessionPool: Sendable {
   static let regularWorkers = 4
@@ -56,7 +56,7 @@ final class SessionPool: Sendable {
       state.sessions[state.nextToken] = session
       return state.nextToken
     }
-    try cl_epoll_add_edge(epoll.rawValue, session.fd, token).checked()
+    try cl_epoll_add_once(epoll.rawValue, session.fd, token).checked()
   }
 
   /// Ends all sessions and the threads.
@@ -102,18 +102,21 @@ final class SessionPool: Sendable {
     state.withLock { $0.freeSlots.append(slot) }
   }
 
-  /// Takes requests until there are none: an edge tells of the first only.
+  /// Takes requests until there are none.
+  ///
+  /// Nobody else is told of the session meanwhile. One caller's requests follow each other, and each
+  /// would wake a worker in vain; when another caller's comes in between, or one that may take long,
+  /// the rest is left to the others first.
   private func serve(_ session: FUSESession, _ token: UInt64, _ slot: Int, _ buffer: inout fuse_buf) {
     let worker = workers[slot]
+    worker.session.store(token, ordering: .relaxed)
     while true {
       releases.enter(worker: slot)
-      var isRelease = false
       do throws(Errno) {
         guard try session.receive(into: &buffer) else {
           releases.leave(worker: slot)
-          return
+          return rearm(session, token)
         }
-        isRelease = buffer.isRelease
       } catch {
         releases.leave(worker: slot)
         if state.withLock({ $0.sessions.removeValue(forKey: token) }) != nil {
@@ -121,13 +124,22 @@ final class SessionPool: Sendable {
         }
         return
       }
-      if !isRelease { releases.leave(worker: slot) }
-      worker.session.store(token, ordering: .relaxed)
+      let header = RequestHeader(buffer)
+      if !header.isRelease { releases.leave(worker: slot) }
+      let isShared = session.lastCaller.exchange(header.pid, ordering: .relaxed) != header.pid
+      let leaves = isShared || header.mayTakeLong
+      if leaves { rearm(session, token) }
       worker.busySince.store(tick.load(ordering: .relaxed), ordering: .relaxed)
       session.process(&buffer)
       worker.busySince.store(0, ordering: .relaxed)
-      if isRelease { releases.leave(worker: slot) }
+      if header.isRelease { releases.leave(worker: slot) }
+      if leaves { return }
     }
+  }
+
+  /// Has the next request that comes, or is there already, told to some worker.
+  private func rearm(_ session: FUSESession, _ token: UInt64) {
+    _ = cl_epoll_rearm_once(epoll.rawValue, session.fd, token)
   }
 
   /// Returns when every RELEASE that the kernel had queued on `session` has been carried out.
@@ -140,7 +152,7 @@ final class SessionPool: Sendable {
     var buffer = fuse_buf()
     defer { free(buffer.mem) }
     while let more = try? session.receive(into: &buffer), more {
-      if buffer.isRelease {
+      if RequestHeader(buffer).isRelease {
         session.process(&buffer)
       } else {
         process(buffer, of: session)
@@ -164,8 +176,8 @@ final class SessionPool: Sendable {
     if (try? Thread.start(name: "cuse-handover", work)) == nil { work() }
   }
 
-  /// Looks after what stuck workers leave behind: a session's other requests, for whose arrival nobody
-  /// is told again, and, when there is no other worker, everybody's.
+  /// Looks after what stuck workers leave behind: their session's other requests, which nobody is told
+  /// of, and, when there is no other worker, everybody's.
   private func watch() {
     while !state.withLock({ $0.isStopping }) {
       usleep(100_000)
@@ -185,16 +197,8 @@ final class SessionPool: Sendable {
       for worker in stuck {
         let token = worker.session.load(ordering: .relaxed)
         guard let session = state.withLock({ $0.sessions[token] }) else { continue }
-        _ = cl_epoll_rearm_edge(epoll.rawValue, session.fd, token)
+        rearm(session, token)
       }
     }
-  }
-}
-
-extension fuse_buf {
-  /// Whether the request is a FUSE_RELEASE (opcode 18 at byte 4 of `struct fuse_in_header`).
-  fileprivate var isRelease: Bool {
-    // SAFETY: a received request is at least a header of 40 bytes.
-    mem.loadUnaligned(fromByteOffset: 4, as: UInt32.self) == 18
   }
 }
