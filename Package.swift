@@ -29,7 +29,8 @@ let package = Package(
     .target(name: "CLinux", cSettings: c),
     .target(name: "CVFIO2011", cSettings: c),
     .target(name: "VFIOABI", swiftSettings: swift),
-    .target(name: "ClientAccess", dependencies: ["CLinux", "Threads", system], swiftSettings: swift),
+    .target(
+      name: "ClientAccess", dependencies: ["CLinux", "Threads", system], swiftSettings: swift),
     .target(name: "DeviceKit", dependencies: [system], swiftSettings: swift),
     .target(name: "Threads", dependencies: ["CLinux", "DeviceKit", system], swiftSettings: swift),
     .target(
@@ -58,7 +59,8 @@ let package = Package(
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "VFIOCore", "Threads", logging,
+        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "VFIOCore", "Threads",
+        logging,
         system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -69,6 +71,14 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["ClientAccess", "DeviceKit", system],
       path: "Tests/TestSupport", swiftSettings: swift),
+    .testTarget(
+      name: "ClientAccessTests", dependencies: ["ClientAccess", "CLinux", "Threads", system],
+      swiftSettings: swift),
+    .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: swift),
+    .testTarget(
+      name: "CUSETransportTests",
+      dependencies: ["CFuse3", "ClientAccess", "CUSETransport", "Threads", system],
+      swiftSettings: swift),
     .testTarget(name: "VFIOABITests", dependencies: ["VFIOABI"], swiftSettings: swift),
     .testTarget(
       name: "SoftIOMMUTests",

@@ -45,7 +45,8 @@ public final class CUSETransport: @unchecked Sendable {
     self.logger = logger
     guard geteuid() == 0 else {
       throw TransportError(
-        .notPermitted, "vfio-cused serve needs root, to make device nodes; try: sudo vfio-cused serve")
+        .notPermitted,
+        "vfio-cused serve needs root, to make device nodes; try: sudo vfio-cused serve")
     }
     cl_raise_nofile()
     directory = try RunDirectory.take(options.runDirectory)
@@ -62,7 +63,9 @@ public final class CUSETransport: @unchecked Sendable {
     let files = FileMount(path: directory.files, transport: self)
     self.files = files
     do throws(Errno) {
-      clients = ClientServices(events: try EventMonitor(), logger: logger) { [weak self] in self?.file($0) }
+      clients = ClientServices(events: try EventMonitor(), logger: logger) { [weak self] in
+        self?.file($0)
+      }
       try pool.start()
     } catch {
       throw TransportError(.system, "cannot start threads: \(error)")
@@ -98,7 +101,8 @@ public final class CUSETransport: @unchecked Sendable {
       let node = GroupNode(group: group, name: "vfio/\(group)", device: device, transport: self)
       if (try? FileIdentity(path: node.path)) != nil {
         throw TransportError(
-          .cannotCreate, "\(node.path) is there already; stop whatever made it, or give the group "
+          .cannotCreate,
+          "\(node.path) is there already; stop whatever made it, or give the group "
             + "another number in the topology")
       }
       nodes[device] = node
@@ -141,7 +145,10 @@ public final class CUSETransport: @unchecked Sendable {
       guard let session else { return file.release() }
       deliver(file, to: thread, request.later(of: session))
     case .success(.later(let answer)):
-      guard let session else { return _ = answer.cancel() }
+      guard let session else {
+        _ = answer.cancel()
+        return
+      }
       wait(for: answer, thread, request.later(of: session))
     }
   }

@@ -19,13 +19,8 @@ struct SeizedThread: ~Copyable {
   /// What the ioctl returns until the result is known. Seeing it tells that our reply arrived.
   static let placeholder: Int32 = 0
 
-  private let tid: Int32
-  private let tgid: Int32
-
-  private init(tid: Int32, tgid: Int32) {
-    self.tid = tid
-    self.tgid = tgid
-  }
+  fileprivate let tid: Int32
+  fileprivate let tgid: Int32
 
   /// Seizes `tid` and asks it to stop as soon as its system call returns.
   static func seize(_ tid: Int32) throws(DeliveryFailure) -> SeizedThread {

@@ -107,7 +107,8 @@ final class SessionPool: Sendable {
   /// Nobody else is told of the session meanwhile. One caller's requests follow each other, and each
   /// would wake a worker in vain; when another caller's comes in between, or one that may take long,
   /// the rest is left to the others first.
-  private func serve(_ session: FUSESession, _ token: UInt64, _ slot: Int, _ buffer: inout fuse_buf) {
+  private func serve(_ session: FUSESession, _ token: UInt64, _ slot: Int, _ buffer: inout fuse_buf)
+  {
     let worker = workers[slot]
     worker.session.store(token, ordering: .relaxed)
     while true {
