@@ -40,7 +40,7 @@ calls() {
   local server=$!
   wait_until 20 test -c /dev/vfio-reference
   start
-  "$tools/client" -b 60 -n 50 >"$out/calls.json"
+  "$tools/client" -b 150 -n 50 >"$out/calls.json"
   stop
   kill $server
 }
