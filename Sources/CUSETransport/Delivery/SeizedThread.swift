@@ -38,6 +38,11 @@ struct SeizedThread: ~Copyable {
         errno: .resourceBusy,
         sentence: "the client is traced by process \(status.tracer) (strace or a debugger), and a "
           + "descriptor can only be handed to a thread that nobody else traces")
+    case .notPermitted where status.seccomp != 0:
+      throw DeliveryFailure(
+        errno: .permissionDenied,
+        sentence: "not allowed to suspend the client's seccomp filter; vfio-cused serve needs "
+          + "CAP_SYS_PTRACE and CAP_SYS_ADMIN, and must have no seccomp filter itself")
     case .notPermitted:
       throw DeliveryFailure(
         errno: .permissionDenied,
