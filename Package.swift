@@ -11,7 +11,8 @@ let c: [CSetting] =
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
 let package = Package(
   name: "vfio-cused",
@@ -32,19 +33,21 @@ let package = Package(
     .target(
       name: "ClientAccess", dependencies: ["CLinux", "Threads", system], swiftSettings: swift),
     .target(name: "DeviceKit", dependencies: [system], swiftSettings: swift),
-    .target(name: "Threads", dependencies: ["CLinux", "DeviceKit", system], swiftSettings: swift),
+    .target(
+      name: "Threads", dependencies: ["CLinux", "DeviceKit", deque, heap, system],
+      swiftSettings: swift),
     .target(
       name: "SoftIOMMU", dependencies: ["ClientAccess", "DeviceKit", system], swiftSettings: swift),
     .target(
       name: "VFIOCore",
       dependencies: [
-        "VFIOABI", "ClientAccess", "DeviceKit", "SoftIOMMU", collections, logging, system,
+        "VFIOABI", "ClientAccess", "DeviceKit", "SoftIOMMU", logging, system,
       ], swiftSettings: swift),
     .target(name: "Devices", dependencies: ["DeviceKit"], swiftSettings: swift),
     .target(
       name: "CUSETransport",
       dependencies: [
-        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", collections, logging, system,
+        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", logging, system,
       ],
       swiftSettings: swift),
     .target(
@@ -79,7 +82,8 @@ let package = Package(
       name: "CUSETransportTests",
       dependencies: ["CFuse3", "ClientAccess", "CUSETransport", "Threads", system],
       swiftSettings: swift),
-    .testTarget(name: "VFIOABITests", dependencies: ["VFIOABI"], swiftSettings: swift),
+    .testTarget(
+      name: "VFIOABITests", dependencies: ["CVFIO2011", "VFIOABI"], swiftSettings: swift),
     .testTarget(
       name: "SoftIOMMUTests",
       dependencies: ["ClientAccess", "DeviceKit", "SoftIOMMU", "TestSupport", system],
