@@ -144,7 +144,7 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
       return
     }
     transport.answer(
-      request, of: session, thread: thread, with: result, output: client.exchange?.output ?? [])
+      request, of: session, with: result, output: client.exchange?.output ?? [])
   }
 
   /// Shared by all nodes; libfuse copies it.
