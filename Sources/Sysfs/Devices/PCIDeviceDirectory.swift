@@ -80,6 +80,7 @@ extension PCIBus.FunctionStatus {
     case .iommuGroup:
       return machine.iommuGroup(of: self)
     case .config:
+      // The kernel shows whoever is not root the first 64 bytes only; the tree does not know who asks.
       return .file(
         SysfsFile(
           0o444, size: 256, read: { () throws(Errno) in try machine.liveConfig(address) }))

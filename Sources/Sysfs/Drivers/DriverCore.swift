@@ -99,9 +99,7 @@ final class DriverCore: Sendable {
   /// - Throws: `ENODEV` when there is no such function or `driver` does not have it, `EBUSY` when it is being
   ///   unbound, where the kernel would wait along.
   func unbind(_ driver: PCIBus.Driver, _ text: [UInt8]) throws(Errno) -> SysfsWrite {
-    guard let function = function(text), function.driver == driver else {
-      throw .operationNotSupportedByDevice
-    }
+    guard let function = function(text) else { throw .operationNotSupportedByDevice }
     let bus = bus
     return try waiting(text.count) { completion throws(PCIBusError) in
       try bus.unbind(function.address, from: driver, completion: completion)

@@ -45,12 +45,8 @@ extension PCIBus {
 
   /// Takes back an unbind, and a removal, of this very binding.
   fileprivate func cancelUnbind(_ address: PCIAddress, _ data: PCIDeviceData) -> Bool {
-    let device = state.withLock { state -> Device? in
-      guard let slot = state.slots[address], slot.isUnbinding, slot.data === data else {
-        return nil
-      }
-      return slot.device
-    }
+    // The core knows which binding waits. One that is given back to vfio is here as it was before.
+    let device = state.withLock { $0.slots[address]?.device }
     guard let device, vfio.cancelUnbind(device, data: data) else { return false }
     state.withLock { state in
       state.slots[address]?.isUnbinding = false
