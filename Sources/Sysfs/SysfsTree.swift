@@ -20,7 +20,8 @@ public struct SysfsTree: Sendable {
 
   /// What `path` leads to, no symlink followed: the kernel's walk, one component at a time.
   ///
-  /// Costs as much as the path has components, whatever the machine has devices.
+  /// Makes the nodes on the path and no others. At most two components, a root bus and a host's driver, look
+  /// through the machine's functions once.
   ///
   /// - Parameter path: names below `/sys`; none for `/sys` itself. `.` and `..` are no names.
   /// - Returns: nil where there is nothing, or where something before the end is no directory.
