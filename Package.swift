@@ -43,6 +43,8 @@ let package = Package(
       dependencies: [
         "VFIOABI", "ClientAccess", "DeviceKit", "SoftIOMMU", logging, system,
       ], swiftSettings: swift),
+    .target(
+      name: "Sysfs", dependencies: ["DeviceKit", "VFIOCore", system], swiftSettings: swift),
     .target(name: "Devices", dependencies: ["DeviceKit"], swiftSettings: swift),
     .target(
       name: "CUSETransport",
@@ -92,6 +94,12 @@ let package = Package(
       name: "VFIOCoreTests",
       dependencies: [
         "ClientAccess", "DeviceKit", "Devices", "SoftIOMMU", "TestSupport", "VFIOABI", "VFIOCore",
+        logging, system,
+      ], swiftSettings: swift),
+    .testTarget(
+      name: "SysfsTests",
+      dependencies: [
+        "ClientAccess", "DeviceKit", "Devices", "Sysfs", "TestSupport", "VFIOABI", "VFIOCore",
         logging, system,
       ], swiftSettings: swift),
     .testTarget(
