@@ -83,25 +83,68 @@ pid_t cl_gettid(void)
 static _Thread_local timer_t timer;
 static _Thread_local int has_timer;
 
+static int disarm(void)
+{
+	if (has_timer)
+		timer_delete(timer);
+	has_timer = 0;
+	return 0;
+}
+
 int cl_alarm(uint32_t milliseconds)
 {
-	if (!has_timer) {
-		struct sigevent e = {
-			.sigev_notify = SIGEV_THREAD_ID,
-			.sigev_signo = alarm_signal(),
-		};
+	disarm();
+	if (!milliseconds)
+		return 0;
 
-		e.sigev_notify_thread_id = cl_gettid();
-		if (timer_create(CLOCK_MONOTONIC, &e, &timer) < 0)
-			return -errno;
-		has_timer = 1;
-	}
-
+	struct sigevent e = {
+		.sigev_notify = SIGEV_THREAD_ID,
+		.sigev_signo = alarm_signal(),
+	};
 	/* Repeating, so that one which comes just before the blocking call is not the last. */
 	struct itimerspec t = {
 		.it_value = { milliseconds / 1000, (milliseconds % 1000) * 1000000L },
-		.it_interval = { 0, milliseconds ? 50 * 1000000L : 0 },
+		.it_interval = { 0, 50 * 1000000L },
 	};
 
-	return timer_settime(timer, 0, &t, NULL) < 0 ? -errno : 0;
+	e.sigev_notify_thread_id = cl_gettid();
+	if (timer_create(CLOCK_MONOTONIC, &e, &timer) < 0)
+		return -errno;
+	has_timer = 1;
+	if (timer_settime(timer, 0, &t, NULL) == 0)
+		return 0;
+
+	int error = errno;
+
+	disarm();
+	return -error;
+}
+
+int cl_sem_wait(sem_t *semaphore, uint32_t milliseconds)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += milliseconds / 1000;
+	end.tv_nsec += (milliseconds % 1000) * 1000000L;
+	if (end.tv_nsec >= 1000000000L) {
+		end.tv_sec++;
+		end.tv_nsec -= 1000000000L;
+	}
+	while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &end) < 0)
+		if (errno != EINTR)
+			return 0;
+	return 1;
+}
+
+static _Thread_local int worker = -1;
+
+void cl_set_worker(int number)
+{
+	worker = number;
+}
+
+int cl_worker(void)
+{
+	return worker;
 }

@@ -5,7 +5,7 @@ import Glibc
 public import Logging
 import Synchronization
 import SystemPackage
-public import Threads
+import Threads
 public import VFIOCore
 
 /// VFIO on character devices: a CUSE node for each group, and descriptors in the daemon's own FUSE mount.
@@ -19,6 +19,8 @@ public final class CUSETransport: @unchecked Sendable {
     public var group: UInt32 = 0
     /// The daemon's own directory: its lock, and the mount of its files.
     public var runDirectory = "/run/vfio-cused"
+    /// Called once when serving has become impossible, with the reason; on a thread of ours.
+    public var onFailure: @Sendable (String) -> Void = { _ in }
 
     public init() {}
   }
@@ -28,10 +30,12 @@ public final class CUSETransport: @unchecked Sendable {
   let logger: Logger
   let pool: SessionPool
   let retries = RetryTable()
-  private let work: WorkPool
+  /// Threads for what outlasts a request; apart from those of devices, which clients can keep waiting.
+  private let work = WorkPool(limit: 1024)
   /// By user, since a client can make a delivery last.
   private let deliveries: Lanes<UInt32>
   private let directory: RunDirectory
+  private let isStopping = Atomic<Bool>(false)
   private let nodeSettledSignal = Semaphore()
   private(set) var files: FileMount! = nil
   private(set) var clients: ClientServices! = nil
@@ -39,10 +43,8 @@ public final class CUSETransport: @unchecked Sendable {
 
   /// Takes the run directory. Nothing is visible to clients yet.
   ///
-  /// - Parameter work: threads for what may wait for a client.
-  public init(vfio: VFIO, work: WorkPool, options: Options, logger: Logger) throws(TransportError) {
+  public init(vfio: VFIO, options: Options, logger: Logger) throws(TransportError) {
     self.vfio = vfio
-    self.work = work
     deliveries = Lanes(work, width: 32)
     self.options = options
     self.logger = logger
@@ -54,7 +56,7 @@ public final class CUSETransport: @unchecked Sendable {
     cl_raise_nofile()
     directory = try RunDirectory.take(options.runDirectory)
     do throws(Errno) {
-      pool = try SessionPool(logger: logger)
+      pool = try SessionPool(work: work, logger: logger)
     } catch {
       throw TransportError(.system, "cannot make an epoll descriptor: \(error)")
     }
@@ -82,9 +84,17 @@ public final class CUSETransport: @unchecked Sendable {
     }
   }
 
+  /// Somebody has unmounted our files, or aborted the connection: no descriptor can be had any more.
+  func fileMountEnded() {
+    if isStopping.exchange(true, ordering: .relaxed) { return }
+    logger.critical("the mount of descriptors is gone", metadata: ["path": "\(directory.files)"])
+    options.onFailure("\(directory.files) was unmounted by somebody else; cannot go on")
+  }
+
   /// Ends everything: nodes and mount are gone, and whoever waits in a call has an error.
   public func stop() {
     // Descriptors under way are delivered first: to die now would take their clients along.
+    isStopping.store(true, ordering: .relaxed)
     work.drain()
     pool.stop()
     files?.unmount()
@@ -163,7 +173,15 @@ public final class CUSETransport: @unchecked Sendable {
 
   private func deliver(_ file: any VFIOFile, to caller: Caller, _ request: PendingRequest) {
     let delivery = DescriptorDelivery(mount: files, logger: logger)
+    // Until it is its turn the caller can be killed; other signals wait, as they do on a real kernel.
+    request.onInterrupt { [work] in
+      work.run {
+        let isDying = (try? ProcFS.status(of: caller.thread.id))?.isBeingKilled ?? true
+        if isDying && request.interrupt() { file.release() }
+      }
+    }
     deliveries.run(caller.user) {
+      guard request.claim() else { return }
       delivery.deliver(file, to: caller.thread, answering: request)
     }
   }
@@ -171,7 +189,7 @@ public final class CUSETransport: @unchecked Sendable {
   private func wait(for answer: DeferredAnswer, _ caller: Caller, _ request: PendingRequest) {
     request.onInterrupt { [work] in
       work.run {
-        if answer.cancel() { request.answer { $0.fail(.interrupted) } }
+        if answer.cancel() { _ = request.interrupt() }
       }
     }
     answer.whenComplete { result in

@@ -15,19 +15,21 @@ final class OpenFile: Sendable {
   }
 
   /// Runs `body` with the file behind `handle`, which is open for as long.
-  static func with<R>(_ handle: UInt64, _ body: (OpenFile) -> R) -> R {
+  ///
+  /// - Returns: nil for what is no file of ours: the mount's directory has no handle.
+  static func with<R>(_ handle: UInt64, _ body: (OpenFile) -> R) -> R? {
     // SAFETY: `handle` came from `retainedHandle`, and the kernel sends nothing after RELEASE.
-    reference(handle)._withUnsafeGuaranteedRef(body)
+    reference(handle)?._withUnsafeGuaranteedRef(body)
   }
 
   /// Carries out the release: the handle is void afterwards.
   static func release(_ handle: UInt64) {
     // SAFETY: as above; the kernel sends RELEASE once.
-    reference(handle).takeRetainedValue().file.release()
+    reference(handle)?.takeRetainedValue().file.release()
   }
 
-  private static func reference(_ handle: UInt64) -> Unmanaged<OpenFile> {
-    Unmanaged.fromOpaque(UnsafeRawPointer(bitPattern: UInt(handle)).unsafelyUnwrapped)
+  private static func reference(_ handle: UInt64) -> Unmanaged<OpenFile>? {
+    UnsafeRawPointer(bitPattern: UInt(handle)).map { Unmanaged.fromOpaque($0) }
   }
 }
 

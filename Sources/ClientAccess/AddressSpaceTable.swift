@@ -1,5 +1,3 @@
-import CLinux
-import Glibc
 import Synchronization
 public import SystemPackage
 
@@ -21,24 +19,22 @@ public final class AddressSpaceTable: Sendable {
   /// Where the kernel has no kcmp(2), thread groups stand in for address spaces: threads share,
   /// `CLONE_VM` children do not.
   public func addressSpace(of thread: Int32, tgid: Int32) throws(Errno) -> ProcessAddressSpace {
-    let result: Result<ProcessAddressSpace, Errno> = entries.withLock { entries in
-      entries.removeAll { $0.space == nil }
-      for space in entries.lazy.compactMap(\.space) where Self.shares(space, thread, tgid) {
-        return .success(space)
+    // Looked at and compared with no lock held: an exec of the caller that hangs makes either hang.
+    let mine = try ProcessAddressSpace(thread: thread, tgid: tgid)
+    while true {
+      let known = entries.withLock { entries in
+        entries.removeAll { $0.space == nil }
+        return entries.compactMap(\.space)
       }
-      do throws(Errno) {
-        let space = try ProcessAddressSpace(thread: thread, tgid: tgid)
-        entries.append(Entry(space: space))
-        return .success(space)
-      } catch {
-        return .failure(error)
+      if let same = known.first(where: { mine.isSame(as: $0, thread: thread) }) { return same }
+      let isAdded = entries.withLock { entries in
+        // Somebody else's, added meanwhile, might be the same.
+        let now = entries.compactMap(\.space)
+        guard now.allSatisfy({ space in known.contains { $0 === space } }) else { return false }
+        entries.append(Entry(space: mine))
+        return true
       }
+      if isAdded { return mine }
     }
-    return try result.get()
-  }
-
-  private static func shares(_ space: ProcessAddressSpace, _ thread: Int32, _ tgid: Int32) -> Bool {
-    if space.tgid == tgid { return space.isStill(memoryOf: thread) }
-    return cl_kcmp_vm(space.tgid, thread) == 0 && space.isAlive
   }
 }

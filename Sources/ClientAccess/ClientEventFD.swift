@@ -49,8 +49,13 @@ public final class EventMonitor: Sendable {
       return (state.nextToken, !state.isStarted)
     }
     let watch = Watch(token: token, monitor: self)
+    do throws(Errno) {
+      if mustStart { try Thread.start(name: "eventfds") { self.run() } }
+    } catch {
+      state.withLock { $0.isStarted = false }
+      throw error
+    }
     try cl_epoll_add_edge(epoll.rawValue, event.fd.rawValue, token).checked()
-    if mustStart { try Thread.start(name: "eventfds") { self.run() } }
     return watch
   }
 

@@ -58,7 +58,16 @@ public struct ClientThread: Sendable {
     return ClientEventFD(copy, monitor: monitor)
   }
 
+  /// Whether a descriptor of the thread is a socket.
+  public func isSocket(_ fd: Int32) throws(Errno) -> Bool {
+    try linkText("/proc/\(id)/fd/\(fd)").starts(with: "socket:[")
+  }
+
   private func isEventFD(_ link: String) throws(Errno) -> Bool {
+    try linkText(link) == "anon_inode:[eventfd]"
+  }
+
+  private func linkText(_ link: String) throws(Errno) -> String {
     // SAFETY: the C side writes at most `$0.count` bytes, NUL included.
     var text = [CChar](repeating: 0, count: 64)
     let n = text.withUnsafeMutableBufferPointer {
@@ -66,7 +75,7 @@ public struct ClientThread: Sendable {
     }
     if n == -ENOENT { throw .badFileDescriptor }
     try n.checked()
-    return text.prefix(Int(n)).elementsEqual("anon_inode:[eventfd]".utf8.map { CChar($0) })
+    return String(decoding: text.prefix(Int(n)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
   /// How many bytes the thread may lock: its `RLIMIT_MEMLOCK`, `UInt64.max` with `CAP_IPC_LOCK`.

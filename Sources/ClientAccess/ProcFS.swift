@@ -10,6 +10,10 @@ public enum ProcFS {
     public var tracer: Int32 = 0
     public var seccomp: Int32 = 0
     public var effectiveCapabilities: UInt64 = 0
+    public var pendingSignals: UInt64 = 0
+
+    /// Whether a SIGKILL is on its way to the thread.
+    public var isBeingKilled: Bool { pendingSignals & 1 << (SIGKILL - 1) != 0 }
   }
 
   /// - Throws: `ESRCH` when there is no such thread.
@@ -22,6 +26,8 @@ public enum ProcFS {
         status.tracer = Int32(truncatingIfNeeded: v)
       } else if let v = value(line, of: "CapEff:", radix: 16) {
         status.effectiveCapabilities = v
+      } else if let v = value(line, of: "SigPnd:", radix: 16) {
+        status.pendingSignals = v
       } else if let v = value(line, of: "Seccomp:", radix: 10) {
         status.seccomp = Int32(truncatingIfNeeded: v)
       }

@@ -31,10 +31,14 @@ public final class ProcessAddressSpace: AddressSpace {
     return pread(mem.rawValue, &byte, 1, 0) != 0
   }
 
-  /// Whether `thread`, of the thread group we took the memory from, has not replaced it by an exec.
-  func isStill(memoryOf thread: Int32) -> Bool {
-    guard isAlive, let now = try? ProcFS.contents("/proc/\(thread)/auxv") else { return false }
-    return now == auxiliaryVector
+  /// Whether this memory, just taken from `thread`, is the one that `other` has held for longer.
+  ///
+  /// The auxiliary vector belongs to the memory and has addresses in it that are drawn at each exec, so that
+  /// strangers differ there. Only fork children are left to be told apart by kcmp(2), which can hang when
+  /// the other process does in an exec.
+  func isSame(as other: ProcessAddressSpace, thread: Int32) -> Bool {
+    guard auxiliaryVector == other.auxiliaryVector, other.isAlive else { return false }
+    return tgid == other.tgid || cl_kcmp_vm(other.tgid, thread) == 0
   }
 
   public func read(

@@ -19,10 +19,15 @@ public final class DomainPort: DMAPort {
   /// When it returns, no transfer of this device through `domain` is under way. It may wait for client
   /// memory: call it with no lock held.
   public func detach(from domain: SoftIOMMU) {
+    forget(domain)
+    domain.drain()
+  }
+
+  /// The same, but waits for nothing: a transfer that has begun goes on.
+  public func forget(_ domain: SoftIOMMU) {
     self.domain.withLock { attached in
       if attached === domain { attached = nil }
     }
-    domain.drain()
   }
 
   public func read(_ iova: IOVA, into buffer: UnsafeMutableRawBufferPointer) -> DMAFault? {

@@ -68,9 +68,15 @@ public final class SoftIOMMU: Sendable {
         memory.unlock(size)
         throw error
       }
-      state.withLock {
-        $0.table.insert(
+      let isMapped = state.withLock { state in
+        if state.isTornDown { return false }
+        state.table.insert(
           Mapping(range: range, vaddr: vaddr, permissions: permissions, memory: memory))
+        return true
+      }
+      if !isMapped {
+        memory.unlock(size)
+        throw .operationNotSupportedByDevice
       }
     }
   }
@@ -87,12 +93,25 @@ public final class SoftIOMMU: Sendable {
     guard isAligned(iova.rawValue | size) else { throw .invalidArgument }
     if size == 0 { return 0 }
     guard let range = Self.range(iova, size) else { throw .invalidArgument }
-    return remove(range, tearDown: false)
+    return remove(range)
   }
 
-  /// Unmaps everything, for good: every later `map` fails. When it returns, no DMA is under way.
-  public func tearDown() {
-    _ = remove(iovaRange, tearDown: true)
+  /// Unmaps everything, for good: every later `map` fails, and no new DMA finds anything.
+  ///
+  /// The memory is unlocked when the DMA that is under way is over. That may take as long as a client
+  /// likes, whose memory it is.
+  ///
+  /// - Parameter later: is given what has to wait, if anything has; by default it waits here.
+  public func tearDown(later: (@escaping @Sendable () -> Void) -> Void = { $0() }) {
+    let (removed, inFlight) = state.withLock { state in
+      state.isTornDown = true
+      return (state.table.remove(iovaRange), state.ledger.transfers(overlapping: iovaRange))
+    }
+    let finish: @Sendable () -> Void = {
+      for transfer in inFlight { transfer.wait() }
+      for mapping in removed { mapping.memory.unlock(mapping.size) }
+    }
+    if inFlight.isEmpty { finish() } else { later(finish) }
   }
 
   /// Waits until every transfer that has begun is over.
@@ -102,11 +121,10 @@ public final class SoftIOMMU: Sendable {
     }
   }
 
-  private func remove(_ range: ClosedRange<IOVA>, tearDown: Bool) -> UInt64 {
+  private func remove(_ range: ClosedRange<IOVA>) -> UInt64 {
     changes.withLock { _ in
       let (removed, inFlight) = state.withLock { state in
-        if tearDown { state.isTornDown = true }
-        return (state.table.remove(range), state.ledger.transfers(overlapping: range))
+        (state.table.remove(range), state.ledger.transfers(overlapping: range))
       }
       for transfer in inFlight { transfer.wait() }
       var total: UInt64 = 0

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// A counting semaphore, sem_init(3).
@@ -21,17 +22,6 @@ public final class Semaphore: @unchecked Sendable {
 
   /// - Returns: false when nothing was signalled in that time.
   public func wait(milliseconds: Int) -> Bool {
-    var deadline = timespec()
-    clock_gettime(CLOCK_REALTIME, &deadline)
-    deadline.tv_sec += milliseconds / 1000
-    deadline.tv_nsec += milliseconds % 1000 * 1_000_000
-    if deadline.tv_nsec >= 1_000_000_000 {
-      deadline.tv_sec += 1
-      deadline.tv_nsec -= 1_000_000_000
-    }
-    while sem_timedwait(semaphore, &deadline) != 0 {
-      if errno != EINTR { return false }
-    }
-    return true
+    cl_sem_wait(semaphore, UInt32(clamping: milliseconds)) == 1
   }
 }

@@ -1,3 +1,4 @@
+public import DeviceKit
 public import Logging
 import SoftIOMMU
 import Synchronization
@@ -12,11 +13,16 @@ public final class VFIO: Sendable {
   let logger: Logger
   private let registry = Mutex(Registry())
   private let pageSizes: UInt64?
+  private let drains: (any Scheduler)?
 
-  /// - Parameter pageSizes: what the IOMMU offers, one bit a page size in bytes; nil for its default.
-  public init(logger: Logger, pageSizes: UInt64? = nil) {
+  /// - Parameters:
+  ///   - pageSizes: what the IOMMU offers, one bit a page size in bytes; nil for its default.
+  ///   - drains: threads that wait for DMA which is under way when its client closes. The close itself must
+  ///     not, for a client can make that DMA last; nil to wait all the same.
+  public init(logger: Logger, pageSizes: UInt64? = nil, drains: (any Scheduler)? = nil) {
     self.logger = logger
     self.pageSizes = pageSizes
+    self.drains = drains
   }
 
   /// All groups, in order.
@@ -93,7 +99,7 @@ public final class VFIO: Sendable {
   ) -> Result {
     var aftermath = Aftermath()
     let result = registry.withLock { change(&$0, &aftermath) }
-    aftermath.run()
+    aftermath.run(drains: drains)
     deliverEvents()
     return result
   }

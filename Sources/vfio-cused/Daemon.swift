@@ -14,7 +14,7 @@ struct Daemon: Service {
   init(topology: String?, options: CUSETransport.Options, logger: Logger) throws {
     let work = WorkPool()
     machine = try Machine(topology: topology, scheduler: work, logger: logger)
-    transport = try CUSETransport(vfio: machine.vfio, work: work, options: options, logger: logger)
+    transport = try CUSETransport(vfio: machine.vfio, options: options, logger: logger)
   }
 
   func run() async throws {

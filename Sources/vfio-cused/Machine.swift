@@ -5,6 +5,7 @@ import Devices
 import Glibc
 import Logging
 import SystemPackage
+import Threads
 import VFIOCore
 
 /// The machine that clients see: buses and devices as the topology has them.
@@ -20,7 +21,7 @@ struct Machine {
       try path.map {
         try Topology(contentsOf: FilePath($0), models: DeviceCatalogue.kinds.keys)
       } ?? .default
-    vfio = VFIO(logger: logger)
+    vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     for device in topology.resolvedDevices() {
       guard let kind = DeviceCatalogue.kind(named: device.model) else { continue }

@@ -20,7 +20,8 @@ struct NodeOwner: ExpressibleByArgument {
     var owner = Self.root
     if !first.isEmpty {
       if let number = UInt32(first) {
-        owner = NodeOwner(user: number, group: 0)
+        // A user without an entry has no group to go with it.
+        owner = NodeOwner(user: number, group: getpwuid(number)?.pointee.pw_gid ?? 0)
       } else if let entry = getpwnam(String(first)) {
         owner = NodeOwner(user: entry.pointee.pw_uid, group: entry.pointee.pw_gid)
       } else {

@@ -2,6 +2,7 @@ import ArgumentParser
 import CUSETransport
 import Control
 import Devices
+import Glibc
 import Logging
 import ServiceLifecycle
 import Threads
@@ -59,6 +60,10 @@ struct Serve: AsyncParsableCommand {
 
   private var options: CUSETransport.Options {
     var options = CUSETransport.Options()
+    options.onFailure = { reason in
+      say(reason)
+      Glibc.exit(Sysexits.osError.rawValue)
+    }
     options.mode = mode.bits
     options.owner = (owner ?? .root).user
     options.group = (owner ?? .root).group

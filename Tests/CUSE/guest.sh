@@ -180,8 +180,9 @@ without_ptrace() {
   stop
 }
 
-hostile_memory() {
+hostile_clients() {
   start --owner 1000:1000
+  client "hostile" 1000 20 "$helpers/hostile"
   client "memory that never answers" root 60 "$helpers/stuck_memory"
   stop
   equal "memory that never answers: exit status" 0 "$status"
@@ -192,7 +193,14 @@ deferred_answers() {
   daemon=$!
   wait_for '^ready' "$log"
   client "deferred answers" root 60 "$helpers/waiting_client"
+  "$helpers/waiting_client" end >/tmp/waiting.out 2>&1 &
+  local victim=$!
+  wait_for ready /tmp/waiting.out
+  sleep 0.3
   stop
+  equal "the daemon ends while a call waits: exit status" 0 "$status"
+  wait "$victim"
+  equal "the daemon ends while a call waits: the client has an error" 0 "$?"
 }
 
 printf 'buses:\n  - bus: pcx\n    root: 0000:00\n' >/tmp/bad.yaml
@@ -209,6 +217,6 @@ options
 service_manager
 many_nodes 64
 without_ptrace
-hostile_memory
+hostile_clients
 deferred_answers
 finish

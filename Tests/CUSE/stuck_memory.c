@@ -15,7 +15,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#define STUCK 12 /* more than the daemon has threads to begin with */
+#define STUCK 100 /* many more than the daemon lets one user keep waiting */
 
 static const char *dir = "/tmp/stuck";
 
@@ -72,8 +72,8 @@ static const struct fuse_lowlevel_ops fs = {
 
 static void serve_stuck_file(int ready)
 {
-	char *argv[] = { "stuck", NULL };
-	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	char *argv[] = { "stuck", "-o", "allow_other", NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	struct fuse_session *se = fuse_session_new(&args, &fs, sizeof(fs), NULL);
 
 	if (!se || fuse_session_mount(se, dir))
@@ -84,25 +84,36 @@ static void serve_stuck_file(int ready)
 	_exit(0);
 }
 
+static int refused; /* calls that failed with EAGAIN: the daemon has had enough */
+
 static void *hang(void *page)
 {
 	int group = open("/dev/vfio/pci:240", O_RDWR);
 
-	ioctl(group, VFIO_GROUP_GET_INFO, page);
+	for (;;) {
+		if (ioctl(group, VFIO_GROUP_GET_INFO, page) < 0 && errno == EAGAIN)
+			__atomic_store_n(&refused, 1, __ATOMIC_RELAXED);
+		usleep(1000);
+	}
 	return NULL;
 }
 
-/* The victim of its own trick. */
+/* The victim of its own trick. The others are another user's. */
 static void hang_many(int ready)
 {
 	int fd = open("/tmp/stuck/file", O_RDWR);
 	char *map = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	pthread_attr_t attr;
 	pthread_t t;
 
-	if (map == MAP_FAILED)
+	if (map == MAP_FAILED || setgid(1000) || setuid(1000))
 		_exit(1);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 65536);
 	for (int i = 0; i < STUCK; i++)
-		pthread_create(&t, NULL, hang, map + i * 65536);
+		pthread_create(&t, &attr, hang, map + i * 8192);
+	while (!__atomic_load_n(&refused, __ATOMIC_RELAXED))
+		usleep(10000);
 	sleep(1);
 	if (write(ready, "", 1) != 1)
 		_exit(1);

@@ -73,11 +73,28 @@ static void many(void)
 	}
 }
 
-int main(void)
+/* The daemon ends while a call waits for it. */
+static int wait_for_the_end(void)
+{
+	int group = open("/dev/vfio/test:1", O_RDWR);
+
+	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, "waiting");
+	CHECK(device >= 0);
+	puts("ready");
+	check_topic = "the daemon ends while a call waits";
+	CHECK(ioctl(device, NEVER, 0) < 0 && (errno == ECONNABORTED || errno == ENOTCONN));
+	return check_done();
+}
+
+int main(int argc, char **argv)
 {
 	int group;
 
+	(void)argv;
+
 	check_start(250);
+	if (argc > 1)
+		return wait_for_the_end();
 	check_topic = "an answer later";
 	group = open("/dev/vfio/test:1", O_RDWR);
 	CHECK(group >= 0);

@@ -31,7 +31,7 @@ import Threads
 
   @Test func theGateWaitsForThoseInside() throws {
     let gate = ReleaseGate(workers: 2)
-    gate.waitForThoseInside()
+    gate.waitForThoseInside(except: -1)
     gate.enter(worker: 1)
     let done = Semaphore()
     let started = Semaphore()
@@ -41,7 +41,7 @@ import Threads
     let box = Box()
     try Thread.start(name: "gate") {
       started.signal()
-      gate.waitForThoseInside()
+      gate.waitForThoseInside(except: -1)
       box.passed.store(true, ordering: .sequentiallyConsistent)
       done.signal()
     }
@@ -49,6 +49,7 @@ import Threads
     #expect(!done.wait(milliseconds: 50))
     let passed = box.passed.load(ordering: .sequentiallyConsistent)
     #expect(!passed)
+    gate.waitForThoseInside(except: 1)
     gate.leave(worker: 1)
     #expect(done.wait(milliseconds: 10_000))
   }

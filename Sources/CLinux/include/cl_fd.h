@@ -27,7 +27,7 @@ int cl_epoll_remove(int epfd, int fd);
 int cl_epoll_wait_one(int epfd, int timeout_ms, uint64_t *token);
 
 int cl_eventfd(void);
-/* Adds 1 unless that would block: the kernel's eventfd_signal(). */
+/* Adds 1, never blocks: the kernel's eventfd_signal(). */
 int cl_eventfd_signal(int fd);
 /* Takes the count, never blocks: 1 if there was one, 0 if not. */
 int cl_eventfd_consume(int fd);

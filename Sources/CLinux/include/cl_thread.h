@@ -2,6 +2,7 @@
 #ifndef CL_THREAD_H
 #define CL_THREAD_H
 
+#include <semaphore.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -13,5 +14,12 @@ pid_t cl_gettid(void);
 /* From `milliseconds` on, system calls of the calling thread that block return EINTR, again and
  * again until cl_alarm(0). */
 int cl_alarm(uint32_t milliseconds);
+
+/* Takes one from the semaphore: 1, or 0 when there was none to take in that time. */
+int cl_sem_wait(sem_t *semaphore, uint32_t milliseconds);
+
+/* A number of the calling thread's own; -1 until it is set. */
+void cl_set_worker(int number);
+int cl_worker(void);
 
 #endif

@@ -24,7 +24,8 @@ enum Courier {
     } catch {
       return error
     }
-    while !box.done.wait(milliseconds: 10_000) {}
+    // A client can put something in the socket's place that makes our close wait; not for us.
+    guard box.done.wait(milliseconds: 10_000) else { return .ioError }
     return Errno(rawValue: box.outcome.load(ordering: .acquiring))
   }
 
@@ -40,6 +41,7 @@ enum Courier {
     let isolated = cl_own_descriptor_table()
     if isolated < 0 { return isolated }
     do throws(Errno) {
+      guard try ClientThread(id: client).isSocket(socket) else { return -EBADF }
       let process = OwnedFD(
         owning: try cl_pidfd_open(try ProcFS.status(of: client).tgid).checked())
       let far = OwnedFD(owning: try cl_pidfd_getfd(process.rawValue, socket).checked())

@@ -91,12 +91,13 @@ struct DescriptorDelivery: Sendable {
     guard
       let made = stopped.call(
         CL_SYS_socketpair, UInt64(AF_UNIX), UInt64(SOCK_DGRAM.rawValue), 0,
-        base + UInt64(Layout.sockets))
+        base &+ UInt64(Layout.sockets))
     else { return nil }
     if made < 0 { return made }
     guard let pair = stopped.word(at: Layout.sockets) else { return nil }
     let (near, far) = (pair & 0xffff_ffff, pair >> 32)
-    let sent = Courier.send(expected, of: mount, to: stopped.tid, socket: Int32(far))
+    let sent = Courier.send(
+      expected, of: mount, to: stopped.tid, socket: Int32(truncatingIfNeeded: far))
     var result = Int64(-sent.rawValue)
     if sent.rawValue == 0 {
       guard let received = try receive(near, in: stopped) else { return nil }
@@ -122,10 +123,10 @@ struct DescriptorDelivery: Sendable {
     let base = stopped.scratch
     let message: [UInt64] = [
       0, 0,  // no name
-      base + UInt64(Layout.iovec), 1,
-      base + UInt64(Layout.control), 24,
+      base &+ UInt64(Layout.iovec), 1,
+      base &+ UInt64(Layout.control), 24,
       0,  // flags
-      base + UInt64(Layout.byte), 1,  // struct iovec
+      base &+ UInt64(Layout.byte), 1,  // struct iovec
       0, 0, 0,  // struct cmsghdr and the descriptor
       0,
     ]

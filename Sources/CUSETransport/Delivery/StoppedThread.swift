@@ -10,6 +10,9 @@ struct StoppedThread: ~Copyable {
   /// The red zone below the stack pointer: 128 bytes that are the thread's own (System V ABI, x86-64).
   static let scratchSize = 128
 
+  /// ioctl, as a 64-bit and as a 32-bit program calls it.
+  private static let ioctlNumbers: [UInt64] = [16, 54]
+
   let tid: Int32
   private let watch: StopWatch
   private var registers = user_regs_struct()
@@ -27,7 +30,7 @@ struct StoppedThread: ~Copyable {
   }
 
   /// Where system calls' arguments in memory go; free for our use until `resume`.
-  var scratch: UInt64 { registers.rsp - UInt64(Self.scratchSize) }
+  var scratch: UInt64 { registers.rsp &- UInt64(Self.scratchSize) }
 
   /// Blocks signals and saves the scratch memory.
   ///
@@ -35,7 +38,7 @@ struct StoppedThread: ~Copyable {
   mutating func prepare() throws(DeliveryFailure) {
     let syscallInstruction: UInt64 = 0x050f
     var code: UInt64 = 0
-    guard cl_ptrace_peek(tid, registers.rip - 2, &code) == 0, code & 0xffff == syscallInstruction
+    guard cl_ptrace_peek(tid, registers.rip &- 2, &code) == 0, code & 0xffff == syscallInstruction
     else {
       throw DeliveryFailure(
         errno: .notSupported, sentence: "the client is not a 64-bit program, or hides its code")
@@ -45,7 +48,7 @@ struct StoppedThread: ~Copyable {
     }
     for offset in stride(from: 0, to: Self.scratchSize, by: 8) {
       var word: UInt64 = 0
-      guard cl_ptrace_peek(tid, scratch + UInt64(offset), &word) == 0 else {
+      guard cl_ptrace_peek(tid, scratch &+ UInt64(offset), &word) == 0 else {
         throw DeliveryFailure(errno: .badAddress, sentence: "the client's stack cannot be used")
       }
       savedScratch.append(word)
@@ -56,7 +59,7 @@ struct StoppedThread: ~Copyable {
   /// Puts `words` into the scratch memory from its start.
   func write(_ words: [UInt64]) -> Bool {
     for (i, word) in words.enumerated() {
-      guard cl_ptrace_poke(tid, scratch + UInt64(i * 8), word) == 0 else {
+      guard cl_ptrace_poke(tid, scratch &+ UInt64(i * 8), word) == 0 else {
         watch.reap()
         return false
       }
@@ -67,7 +70,7 @@ struct StoppedThread: ~Copyable {
   /// The word at `offset` of the scratch memory.
   func word(at offset: Int) -> UInt64? {
     var word: UInt64 = 0
-    guard cl_ptrace_peek(tid, scratch + UInt64(offset), &word) == 0 else {
+    guard cl_ptrace_peek(tid, scratch &+ UInt64(offset), &word) == 0 else {
       watch.reap()
       return nil
     }
@@ -79,7 +82,7 @@ struct StoppedThread: ~Copyable {
   /// - Returns: what the kernel returned, a negative errno included; nil when the thread is gone.
   func call(_ number: Int, _ arguments: UInt64...) -> Int64? {
     var r = registers
-    r.rip -= 2
+    r.rip &-= 2
     r.rax = UInt64(number)
     r.orig_rax = .max
     let a = arguments + Array(repeating: 0, count: 6 - arguments.count)
@@ -101,9 +104,12 @@ struct StoppedThread: ~Copyable {
   /// - Returns: false when the thread was gone.
   consuming func resume(returning result: Int64) -> Bool {
     var r = registers
-    if r.rax == UInt64(SeizedThread.placeholder) { r.rax = UInt64(bitPattern: result) }
+    // Where the ioctl has ended without us, the register is the client's own.
+    if r.rax == UInt64(SeizedThread.placeholder), Self.ioctlNumbers.contains(r.orig_rax) {
+      r.rax = UInt64(bitPattern: result)
+    }
     for (i, word) in savedScratch.enumerated() {
-      _ = cl_ptrace_poke(tid, scratch + UInt64(i * 8), word)
+      _ = cl_ptrace_poke(tid, scratch &+ UInt64(i * 8), word)
     }
     _ = cl_ptrace_setsigmask(tid, signalMask)
     _ = cl_ptrace_setregs(tid, &r)

@@ -78,6 +78,10 @@ final class FileMount: SessionHandler, @unchecked Sendable {
     cl_detach_mount(path)
   }
 
+  override func sessionEnded() {
+    transport.fileMountEnded()
+  }
+
   // MARK: Handing out
 
   /// Makes `file` ready to be opened once, by `opener` only.
@@ -166,8 +170,9 @@ final class FileMount: SessionHandler, @unchecked Sendable {
       }
     }
     switch result {
-    case .success(let n): request.data(UnsafeRawBufferPointer(rebasing: buffer[..<n]))
-    case .failure(let error): request.fail(error)
+    case .success(let n)?: request.data(UnsafeRawBufferPointer(rebasing: buffer[..<n]))
+    case .failure(let error)?: request.fail(error)
+    case nil: request.fail(.badFileDescriptor)
     }
   }
 
@@ -180,18 +185,24 @@ final class FileMount: SessionHandler, @unchecked Sendable {
       }
     }
     switch result {
-    case .success(let n): request.written(n)
-    case .failure(let error): request.fail(error)
+    case .success(let n)?: request.written(n)
+    case .failure(let error)?: request.fail(error)
+    case nil: request.fail(.badFileDescriptor)
     }
   }
 
   private func ioctl(
     _ request: consuming Request, _ command: UInt32, _ argument: UInt64, _ handle: UInt64
   ) {
+    if transport.pool.isBarred(request.user) {
+      return request.fail(.resourceTemporarilyUnavailable)
+    }
     let client = CUSEClient(request.thread, transport.clients)
     let result = OpenFile.with(handle) { open in
       Result { () throws(Errno) in try open.file.ioctl(command, argument, from: client) }
     }
+    // An ioctl on the directory: anybody may try.
+    guard let result else { return request.fail(.inappropriateIOCTLForDevice) }
     transport.answer(request, of: session, with: result, output: [])
   }
 

@@ -81,10 +81,10 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
   fileprivate func initDone() {
     let options = transport.options
     var failure: String?
-    if chown(path, options.owner, options.group) != 0 || chmod(path, options.mode) != 0 {
-      failure = "cannot set mode and owner of \(path): \(Errno(rawValue: errno))"
-    } else if (try? FileIdentity(path: path))?.characterDevice != device {
+    if (try? FileIdentity(path: path))?.characterDevice != device {
       failure = "\(path) is not the node that was made; is something else managing /dev?"
+    } else if chown(path, options.owner, options.group) != 0 || chmod(path, options.mode) != 0 {
+      failure = "cannot set mode and owner of \(path): \(Errno(rawValue: errno))"
     }
     settle(failure.map(Creation.failed) ?? .ready)
   }
@@ -133,11 +133,15 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     // What the answer depends on may be a close that has returned already.
     transport.files.settle()
     let thread = request.thread
+    if transport.pool.isBarred(request.user) {
+      return request.fail(.resourceTemporarilyUnavailable)
+    }
     let exchange = transport.retries.resume(thread, command, argument, input, outputSize)
     let client = CUSEClient(thread, transport.clients, exchange: exchange)
     let result = OpenFile.with(handle) { open in
       Result { () throws(Errno) in try open.file.ioctl(command, argument, from: client) }
     }
+    guard let result else { return request.fail(.badFileDescriptor) }
     if let exchange = client.exchange, exchange.isIncomplete {
       transport.retries.save(exchange, thread, command, argument)
       request.retryIoctl(inputs: exchange.inputVectors, outputs: exchange.outputVectors)

@@ -10,6 +10,8 @@ import SystemPackage
 final class PendingRequest: @unchecked Sendable {
   private struct Raw: @unchecked Sendable {
     var request: fuse_req_t?
+    /// Whether it is too late for an interrupt.
+    var isClaimed = false
   }
 
   private let raw: Mutex<Raw>
@@ -37,6 +39,35 @@ final class PendingRequest: @unchecked Sendable {
     fuse_req_interrupt_func(taken, nil, nil)
     interruptHandler = nil
     body(Request(taken))
+  }
+
+  /// Makes the answer certain: no interrupt comes any more.
+  ///
+  /// - Returns: false when one has come before.
+  func claim() -> Bool {
+    let claimed = raw.withLock { raw in
+      raw.isClaimed = true
+      return raw.request
+    }
+    guard let claimed else { return false }
+    fuse_req_interrupt_func(claimed, nil, nil)
+    return true
+  }
+
+  /// Answers `EINTR`, unless the request is claimed or answered.
+  ///
+  /// - Returns: whether it did.
+  func interrupt() -> Bool {
+    let taken = raw.withLock { raw -> Raw in
+      if raw.isClaimed { return Raw() }
+      defer { raw.request = nil }
+      return raw
+    }
+    guard let taken = taken.request else { return false }
+    fuse_req_interrupt_func(taken, nil, nil)
+    interruptHandler = nil
+    Request(taken).fail(.interrupted)
+    return true
   }
 
   /// Calls `handler` once if a signal wants the caller back before the answer. To be called before

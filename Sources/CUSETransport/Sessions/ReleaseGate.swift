@@ -25,9 +25,9 @@ final class ReleaseGate: Sendable {
     slots[worker].epoch.add(1, ordering: .sequentiallyConsistent)
   }
 
-  /// Returns when every worker that was inside has left.
-  func waitForThoseInside() {
-    for slot in slots {
+  /// Returns when every worker that was inside has left, but for the caller.
+  func waitForThoseInside(except own: Int) {
+    for (worker, slot) in slots.enumerated() where worker != own {
       let before = slot.epoch.load(ordering: .sequentiallyConsistent)
       guard before & 1 == 1 else { continue }
       while slot.epoch.load(ordering: .sequentiallyConsistent) == before { sched_yield() }

@@ -11,12 +11,14 @@ struct RequestHeader {
 
   private let opcode: UInt32
   private let size: UInt32
+  let user: UInt32
   let pid: UInt32
 
   init(_ buffer: fuse_buf) {
     // SAFETY: libfuse allocates request buffers of more than a page; a request is a header at least, and
     // a size that is not there is not used.
     opcode = buffer.mem.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+    user = buffer.mem.loadUnaligned(fromByteOffset: 24, as: UInt32.self)
     pid = buffer.mem.loadUnaligned(fromByteOffset: 32, as: UInt32.self)
     size = buffer.mem.loadUnaligned(fromByteOffset: 56, as: UInt32.self)
   }

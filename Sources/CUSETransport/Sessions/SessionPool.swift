@@ -13,7 +13,9 @@ import Threads
 /// makes its own memory block all of them (a userfaultfd, a FUSE file of its own), spare ones step in.
 final class SessionPool: Sendable {
   static let regularWorkers = 4
-  static let maximumWorkers = 64
+  static let maximumWorkers = 256
+  /// How many workers the memory of one user's programs may keep.
+  private static let stuckLimit = 16
 
   private struct State {
     /// By token; an index, for that is looked up at every request.
@@ -36,8 +38,9 @@ final class SessionPool: Sendable {
   private final class Worker: Sendable {
     /// When the worker took its request, in ticks of the watchdog; 0 when idle.
     let busySince = Atomic<UInt64>(0)
-    /// Whose request.
+    /// Of which session, and which user's request.
     let session = Atomic<UInt64>(0)
+    let user = Atomic<UInt32>(0)
   }
 
   let releases = ReleaseGate(workers: maximumWorkers)
@@ -46,9 +49,15 @@ final class SessionPool: Sendable {
   private let workers: [Worker]
   private let tick = Atomic<UInt64>(1)
   private let isStopping = Atomic<Bool>(false)
+  /// Users that may not have more of their calls looked at: see `watch`.
+  private let barred = Mutex<Set<UInt32>>([])
+  private let isAnyoneBarred = Atomic<Bool>(false)
+  private let work: WorkPool
   private let logger: Logger
 
-  init(logger: Logger) throws(Errno) {
+  /// - Parameter work: threads for requests that a worker comes across and cannot wait for.
+  init(work: WorkPool, logger: Logger) throws(Errno) {
+    self.work = work
     self.logger = logger
     epoll = OwnedFD(owning: try cl_epoll_create().checked())
     workers = (0..<Self.maximumWorkers).map { _ in Worker() }
@@ -84,16 +93,6 @@ final class SessionPool: Sendable {
     for session in sessions { session.disconnect() }
   }
 
-  /// Ends one session.
-  func remove(_ session: FUSESession) {
-    state.withLock { state in
-      if let index = state.sessions.firstIndex(where: { $0 === session }) {
-        state.sessions[index] = nil
-      }
-    }
-    session.disconnect()
-  }
-
   private func startWorker() throws(Errno) {
     guard let slot = state.withLock({ $0.freeSlots.popLast() }) else { return }
     do throws(Errno) {
@@ -109,6 +108,7 @@ final class SessionPool: Sendable {
     var buffer = fuse_buf()
     // SAFETY: libfuse allocated it with malloc.
     defer { free(buffer.mem) }
+    cl_set_worker(Int32(slot))
     while !isStopping.load(ordering: .relaxed) {
       var token: UInt64 = 0
       let n = cl_epoll_wait_one(epoll.rawValue, isSpare ? 5000 : -1, &token)
@@ -147,6 +147,7 @@ final class SessionPool: Sendable {
       let isShared = session.lastCaller.exchange(header.pid, ordering: .relaxed) != header.pid
       let leaves = isShared || header.mayTakeLong
       if leaves { rearm(session, token) }
+      worker.user.store(header.user, ordering: .relaxed)
       worker.busySince.store(tick.load(ordering: .relaxed), ordering: .relaxed)
       session.process(&buffer)
       worker.busySince.store(0, ordering: .relaxed)
@@ -162,13 +163,17 @@ final class SessionPool: Sendable {
 
   /// Returns when every RELEASE that the kernel had queued on `session` has been carried out.
   func settle(_ session: FUSESession) {
-    if cl_is_readable(session.fd) { takeQueued(of: session) }
-    releases.waitForThoseInside()
+    let slot = Int(cl_worker())
+    if cl_is_readable(session.fd) { takeQueued(of: session, as: slot) }
+    releases.waitForThoseInside(except: slot)
   }
 
-  private func takeQueued(of session: FUSESession) {
+  /// Inside the gate, for somebody else may be waiting for what is taken here.
+  private func takeQueued(of session: FUSESession, as slot: Int) {
     var buffer = fuse_buf()
     defer { free(buffer.mem) }
+    releases.enter(worker: slot)
+    defer { releases.leave(worker: slot) }
     while let more = try? session.receive(into: &buffer), more {
       if RequestHeader(buffer).isRelease {
         session.process(&buffer)
@@ -186,12 +191,32 @@ final class SessionPool: Sendable {
       var buffer: fuse_buf
     }
     let handover = Handover(buffer: buffer)
-    let work: @Sendable () -> Void = {
+    work.run {
       var buffer = handover.buffer
       session.process(&buffer)
       free(buffer.mem)
     }
-    if (try? Thread.start(name: "cuse-handover", work)) == nil { work() }
+  }
+
+  /// Whether the user's programs keep as many workers as they may: their calls fail with `EAGAIN` then.
+  func isBarred(_ user: UInt32) -> Bool {
+    isAnyoneBarred.load(ordering: .relaxed) && barred.withLock { $0.contains(user) }
+  }
+
+  private func bar(_ stuck: [Worker]) {
+    var counts: [UInt32: Int] = [:]
+    for worker in stuck { counts[worker.user.load(ordering: .relaxed), default: 0] += 1 }
+    let users = Set(counts.filter { $0.value >= Self.stuckLimit }.keys)
+    let news = barred.withLock { barred in
+      defer { barred = users }
+      return users.subtracting(barred)
+    }
+    isAnyoneBarred.store(!users.isEmpty, ordering: .relaxed)
+    for user in news {
+      logger.warning(
+        "programs of one user keep too many workers waiting for their memory; their calls fail",
+        metadata: ["uid": "\(user)"])
+    }
   }
 
   /// Looks after what stuck workers leave behind: their session's other requests, which nobody is told
@@ -204,6 +229,7 @@ final class SessionPool: Sendable {
         let since = worker.busySince.load(ordering: .relaxed)
         return since != 0 && now - since >= 2
       }
+      bar(stuck)
       if stuck.isEmpty { continue }
       let running = state.withLock { Self.maximumWorkers - $0.freeSlots.count }
       if stuck.count == running && running < Self.maximumWorkers {

@@ -40,10 +40,23 @@ extension Edu {
 
   /// The time of a transfer is over: moves the bytes and finishes, unless there was a reset.
   private func transfer(_ range: Range<Int>, _ generation: UInt64) {
-    let dma: EduDMA? = state.withLock { state in
-      state.generation == generation ? state.dma : nil
+    enum Turn {
+      case mine(EduDMA)
+      case later
+      case never
     }
-    guard let dma else { return }
+    let turn: Turn = state.withLock { state in
+      guard state.generation == generation else { return .never }
+      if state.isMoving { return .later }
+      state.isMoving = true
+      return .mine(state.dma)
+    }
+    guard case .mine(let dma) = turn else {
+      if case .later = turn {
+        port.after(EduDMA.duration) { [weak self] in self?.transfer(range, generation) }
+      }
+      return
+    }
     var arrived: [UInt8]?
     if !dma.isAbandoned {
       // Client memory may keep this waiting: no lock is held.
@@ -60,6 +73,7 @@ extension Edu {
       if let fault { port.report("edu's transfer met a DMA fault: \(fault)") }
     }
     state.withLock { state in
+      state.isMoving = false
       guard state.generation == generation else { return }
       if let arrived { state.dma.buffer.replaceSubrange(range, with: arrived) }
       state.dma.command &= ~EduDMA.commandRun

@@ -42,6 +42,9 @@ public final class Edu: PCIFunctionModel {
     var raisesAfterFactorial = false
     var interrupts: UInt32 = 0
     var dma = EduDMA()
+    /// A transfer moves bytes right now. It outlives a reset: there is never more than one, as there is one
+    /// engine, and as a client whose memory never answers could have any number wait.
+    var isMoving = false
     /// Counts resets: work that was given to the port before one has no effect after it.
     var generation: UInt64 = 0
   }
@@ -91,7 +94,7 @@ public final class Edu: PCIFunctionModel {
 
   public func reset() {
     state.withLock { state in
-      state = State(generation: state.generation + 1)
+      state = State(isMoving: state.isMoving, generation: state.generation + 1)
       port.setINTx(asserted: false)
     }
   }

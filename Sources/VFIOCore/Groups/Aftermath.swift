@@ -1,3 +1,4 @@
+import DeviceKit
 import SoftIOMMU
 
 /// What a change of the registry leaves to do once its lock is free, in this order.
@@ -10,9 +11,17 @@ struct Aftermath {
   var unbound: [(completion: @Sendable (DeviceData) -> Void, data: DeviceData)] = []
 
   /// Call with no lock held: it waits for client memory.
-  consuming func run() {
-    for (port, domain) in detached { port.detach(from: domain) }
-    for domain in tornDown { domain.tearDown() }
+  ///
+  /// - Parameter drains: threads that wait instead, for callers that may not.
+  consuming func run(drains: (any Scheduler)? = nil) {
+    for (port, domain) in detached {
+      if drains == nil { port.detach(from: domain) } else { port.forget(domain) }
+    }
+    for domain in tornDown {
+      domain.tearDown { wait in
+        if let drains { drains.after(.zero, wait) } else { wait() }
+      }
+    }
     for (completion, data) in unbound { completion(data) }
   }
 }

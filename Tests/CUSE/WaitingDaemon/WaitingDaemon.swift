@@ -57,6 +57,11 @@ private final class Nothing: Sendable {}
 @main
 struct WaitingDaemon {
   static func main() throws {
+    // Before there are threads, so that it comes to none of them but by sigwait.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGTERM)
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
     let logger = Logger(label: "waiting-daemon")
     let vfio = VFIO(logger: logger)
     let work = WorkPool()
@@ -64,10 +69,12 @@ struct WaitingDaemon {
     try vfio.addDevice(device, ops: WaitingOps(work: work))
     try vfio.bindDevice(device, data: Nothing())
     let transport = try CUSETransport(
-      vfio: vfio, work: work, options: CUSETransport.Options(), logger: logger)
+      vfio: vfio, options: CUSETransport.Options(), logger: logger)
     try transport.start()
     print("ready")
     fflush(nil)
-    while true { pause() }
+    var signal: Int32 = 0
+    sigwait(&signals, &signal)
+    transport.stop()
   }
 }
