@@ -39,11 +39,21 @@ let package = Package(
       dependencies: [
         "VFIOABI", "ClientAccess", "DeviceKit", "SoftIOMMU", collections, logging, system,
       ], swiftSettings: swift),
+    .target(
+      name: "Transport", dependencies: ["ClientAccess", "VFIOCore", logging, system],
+      swiftSettings: swift),
     .target(name: "Devices", dependencies: ["DeviceKit"], swiftSettings: swift),
     .target(
       name: "CUSETransport",
       dependencies: [
-        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", collections, logging, system,
+        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", "Transport", collections, logging,
+        system,
+      ],
+      swiftSettings: swift),
+    .target(
+      name: "SupervisorTransport",
+      dependencies: [
+        "CLinux", "ClientAccess", "Threads", "Transport", "VFIOABI", "VFIOCore", logging, system,
       ],
       swiftSettings: swift),
     .target(
@@ -58,8 +68,8 @@ let package = Package(
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "VFIOCore", "Threads", logging,
-        system,
+        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "SupervisorTransport", "Threads",
+        "Transport", "VFIOCore", logging, system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),

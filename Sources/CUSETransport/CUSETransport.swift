@@ -6,7 +6,10 @@ public import Logging
 import Synchronization
 import SystemPackage
 public import Threads
+public import Transport
 public import VFIOCore
+
+public typealias TransportError = Transport.TransportError
 
 /// VFIO on character devices: a CUSE node for each group, and descriptors in the daemon's own FUSE mount.
 ///
@@ -45,7 +48,8 @@ public final class CUSETransport: @unchecked Sendable {
     self.logger = logger
     guard geteuid() == 0 else {
       throw TransportError(
-        .notPermitted, "vfio-cused serve needs root, to make device nodes; try: sudo vfio-cused serve")
+        .notPermitted,
+        "vfio-cused serve needs root, to make device nodes; try: sudo vfio-cused serve")
     }
     cl_raise_nofile()
     directory = try RunDirectory.take(options.runDirectory)
@@ -62,7 +66,13 @@ public final class CUSETransport: @unchecked Sendable {
     let files = FileMount(path: directory.files, transport: self)
     self.files = files
     do throws(Errno) {
-      clients = ClientServices(events: try EventMonitor(), logger: logger) { [weak self] in self?.file($0) }
+      clients = ClientServices(
+        events: try EventMonitor(), logger: logger,
+        rightsNeeded: """
+          vfio-cused serve needs CAP_SYS_PTRACE, a kernel.yama.ptrace_scope below 3, and a pid \
+          namespace that holds its clients
+          """
+      ) { [weak self] in self?.file($0) }
       try pool.start()
     } catch {
       throw TransportError(.system, "cannot start threads: \(error)")
@@ -98,7 +108,8 @@ public final class CUSETransport: @unchecked Sendable {
       let node = GroupNode(group: group, name: "vfio/\(group)", device: device, transport: self)
       if (try? FileIdentity(path: node.path)) != nil {
         throw TransportError(
-          .cannotCreate, "\(node.path) is there already; stop whatever made it, or give the group "
+          .cannotCreate,
+          "\(node.path) is there already; stop whatever made it, or give the group "
             + "another number in the topology")
       }
       nodes[device] = node
@@ -141,7 +152,10 @@ public final class CUSETransport: @unchecked Sendable {
       guard let session else { return file.release() }
       deliver(file, to: thread, request.later(of: session))
     case .success(.later(let answer)):
-      guard let session else { return _ = answer.cancel() }
+      guard let session else {
+        _ = answer.cancel()
+        return
+      }
       wait(for: answer, thread, request.later(of: session))
     }
   }

@@ -1,0 +1,44 @@
+import CLinux
+
+/// Brings each call to where it is answered.
+struct Dispatcher: Sendable {
+  let files: FileCalls
+  let paths: PathCalls
+  private let dumpable = Dumpable()
+
+  init(files: FileCalls, paths: PathCalls) {
+    self.files = files
+    self.paths = paths
+  }
+
+  func handle(_ call: Call) {
+    let transfers = Transfers(calls: files)
+    switch call.name {
+    case CL_CALL_IOCTL: files.ioctl(call)
+    case CL_CALL_MMAP: files.mmap(call)
+    case CL_CALL_PRCTL: dumpable.prctl(call)
+    case CL_CALL_READ: transfers.read(call)
+    case CL_CALL_WRITE: transfers.write(call)
+    case CL_CALL_PREAD: transfers.pread(call, isWrite: false)
+    case CL_CALL_PWRITE: transfers.pread(call, isWrite: true)
+    case CL_CALL_PREADV: transfers.preadv(call, isWrite: false)
+    case CL_CALL_PWRITEV: transfers.preadv(call, isWrite: true)
+    case CL_CALL_PREADV2: transfers.preadv(call, isWrite: false, hasFlags: true)
+    case CL_CALL_PWRITEV2: transfers.preadv(call, isWrite: true, hasFlags: true)
+    case CL_CALL_OPEN: paths.open(call)
+    case CL_CALL_CREAT: paths.creat(call)
+    case CL_CALL_OPENAT: paths.openat(call)
+    case CL_CALL_OPENAT2: paths.openat2(call)
+    case CL_CALL_STAT: paths.stat(call, followsLast: true)
+    case CL_CALL_LSTAT: paths.stat(call, followsLast: false)
+    case CL_CALL_FSTATAT: paths.fstatat(call)
+    case CL_CALL_STATX: paths.statx(call)
+    case CL_CALL_READLINK: paths.readlink(call)
+    case CL_CALL_READLINKAT: paths.readlinkat(call)
+    case CL_CALL_ACCESS: paths.access(call)
+    case CL_CALL_FACCESSAT: paths.faccessat(call, hasFlags: false)
+    case CL_CALL_FACCESSAT2: paths.faccessat(call, hasFlags: true)
+    default: call.proceed()
+    }
+  }
+}
