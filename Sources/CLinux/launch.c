@@ -64,6 +64,14 @@ static int hear(int socket, struct message *m, int *fd)
 	return 1;
 }
 
+/* The signal mask we were started with: threads of ours have others. */
+static sigset_t first_mask;
+
+static void __attribute__((constructor)) remember_mask(void)
+{
+	sigprocmask(SIG_SETMASK, NULL, &first_mask);
+}
+
 /* Handlers are ours and not the program's; what is ignored stays so, as across any exec. */
 static void reset_signals(void)
 {
@@ -72,6 +80,7 @@ static void reset_signals(void)
 	for (int s = 1; s < NSIG; s++)
 		if (sigaction(s, NULL, &a) == 0 && a.sa_handler != SIG_IGN)
 			sigaction(s, &standard, NULL);
+	sigprocmask(SIG_SETMASK, &first_mask, NULL);
 }
 
 /* After fork: nothing but async-signal-safe calls, and after the filter nothing that it notifies. */
@@ -157,6 +166,7 @@ void cl_launch_cancel(struct cl_child *child)
 
 int cl_become(char *const *argv)
 {
+	pthread_sigmask(SIG_SETMASK, &first_mask, NULL);
 	execvp(argv[0], argv);
 	return -errno;
 }

@@ -152,7 +152,7 @@ int cl_file_key(int fd, struct cl_file_key *key)
 
 /* The descriptor directories of the threads that have called last. One of a thread that is gone
  * shows nothing, whoever has its number by now. */
-enum { CACHED = 64 };
+enum { CACHED = 8 };
 static _Thread_local struct {
 	pid_t tid;
 	int directory;

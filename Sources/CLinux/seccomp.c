@@ -36,6 +36,7 @@
 /* What is notified whatever its arguments. */
 static const long notified[] = {
 	SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2,
+	SYS_getxattr, SYS_lgetxattr, SYS_listxattr, SYS_llistxattr,
 #ifdef __x86_64__
 	SYS_open, SYS_creat, SYS_stat, SYS_lstat, SYS_readlink, SYS_access,
 #endif
@@ -251,6 +252,10 @@ static enum cl_call_name name_of(int number)
 	case SYS_readlinkat: return CL_CALL_READLINKAT;
 	case SYS_faccessat: return CL_CALL_FACCESSAT;
 	case SYS_faccessat2: return CL_CALL_FACCESSAT2;
+	case SYS_getxattr: return CL_CALL_GETXATTR;
+	case SYS_lgetxattr: return CL_CALL_LGETXATTR;
+	case SYS_listxattr: return CL_CALL_LISTXATTR;
+	case SYS_llistxattr: return CL_CALL_LLISTXATTR;
 #ifdef __x86_64__
 	case SYS_open: return CL_CALL_OPEN;
 	case SYS_creat: return CL_CALL_CREAT;

@@ -18,7 +18,7 @@ struct PathCalls: Sendable {
   }
 
   /// Where a call's path leads; nil where that is none of our business, and the call has been let go.
-  private func resolve(
+  func resolve(
     _ call: Call, _ address: UInt64, directory: UInt64, followsLast: Bool
   ) throws(Errno) -> PathResolver.Result? {
     guard let argument = PathArgument(call, at: address, directory: directory, tree: tree),
@@ -36,7 +36,7 @@ struct PathCalls: Sendable {
     return argument.isInOurRoot && call.isWaiting ? result : nil
   }
 
-  private static let workingDirectory = UInt64(bitPattern: Int64(AT_FDCWD))
+  static let workingDirectory = UInt64(bitPattern: Int64(AT_FDCWD))
 
   // MARK: open
 
@@ -194,6 +194,26 @@ struct PathCalls: Sendable {
         if Glibc.access(path, mode) != 0 { throw Errno(rawValue: errno) }
       }
       call.answer(0)
+    } catch {
+      call.fail(error)
+    }
+  }
+}
+
+extension PathCalls {
+  // MARK: xattr
+
+  /// Emulated files have no extended attributes; `ls -l` asks.
+  func extendedAttributes(_ call: Call, followsLast: Bool, lists: Bool) {
+    do throws(Errno) {
+      switch try resolve(
+        call, call.argument0, directory: Self.workingDirectory, followsLast: followsLast)
+      {
+      case nil, .untouched: call.proceed()
+      case .node, .real:
+        if !lists { throw .noData }
+        call.answer(0)
+      }
     } catch {
       call.fail(error)
     }
