@@ -29,7 +29,8 @@ let package = Package(
     .target(name: "CLinux", cSettings: c),
     .target(name: "CVFIO2011", cSettings: c),
     .target(name: "VFIOABI", swiftSettings: swift),
-    .target(name: "ClientAccess", dependencies: ["CLinux", "Threads", system], swiftSettings: swift),
+    .target(
+      name: "ClientAccess", dependencies: ["CLinux", "Threads", system], swiftSettings: swift),
     .target(name: "DeviceKit", dependencies: [system], swiftSettings: swift),
     .target(name: "Threads", dependencies: ["CLinux", "DeviceKit", system], swiftSettings: swift),
     .target(
@@ -46,7 +47,8 @@ let package = Package(
     .target(
       name: "CUSETransport",
       dependencies: [
-        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", "Transport", collections, logging,
+        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", "Transport", collections,
+        logging,
         system,
       ],
       swiftSettings: swift),
@@ -68,7 +70,8 @@ let package = Package(
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "SupervisorTransport", "Threads",
+        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "SupervisorTransport",
+        "Threads",
         "Transport", "VFIOCore", logging, system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -90,6 +93,9 @@ let package = Package(
         "ClientAccess", "DeviceKit", "Devices", "SoftIOMMU", "TestSupport", "VFIOABI", "VFIOCore",
         logging, system,
       ], swiftSettings: swift),
+    .testTarget(
+      name: "SupervisorTransportTests",
+      dependencies: ["CLinux", "SupervisorTransport", system], swiftSettings: swift),
     .testTarget(
       name: "DevicesTests", dependencies: ["DeviceKit", "Devices", "TestSupport"],
       swiftSettings: swift),
