@@ -11,7 +11,8 @@ let c: [CSetting] =
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
 let package = Package(
   name: "vfio-cused",
@@ -32,30 +33,33 @@ let package = Package(
     .target(
       name: "ClientAccess", dependencies: ["CLinux", "Threads", system], swiftSettings: swift),
     .target(name: "DeviceKit", dependencies: [system], swiftSettings: swift),
-    .target(name: "Threads", dependencies: ["CLinux", "DeviceKit", system], swiftSettings: swift),
+    .target(
+      name: "Threads", dependencies: ["CLinux", "DeviceKit", deque, heap, system],
+      swiftSettings: swift),
     .target(
       name: "SoftIOMMU", dependencies: ["ClientAccess", "DeviceKit", system], swiftSettings: swift),
     .target(
       name: "VFIOCore",
       dependencies: [
-        "VFIOABI", "ClientAccess", "DeviceKit", "SoftIOMMU", collections, logging, system,
+        "VFIOABI", "ClientAccess", "DeviceKit", "SoftIOMMU", logging, system,
       ], swiftSettings: swift),
     .target(
       name: "Transport", dependencies: ["ClientAccess", "VFIOCore", logging, system],
       swiftSettings: swift),
+    .target(
+      name: "Sysfs", dependencies: ["DeviceKit", "VFIOCore", system], swiftSettings: swift),
     .target(name: "Devices", dependencies: ["DeviceKit"], swiftSettings: swift),
     .target(
       name: "CUSETransport",
       dependencies: [
-        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", "Transport", collections,
-        logging,
-        system,
+        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", "Transport", logging, system,
       ],
       swiftSettings: swift),
     .target(
       name: "SupervisorTransport",
       dependencies: [
-        "CLinux", "ClientAccess", "Threads", "Transport", "VFIOABI", "VFIOCore", logging, system,
+        "CLinux", "ClientAccess", "Sysfs", "Threads", "Transport", "VFIOABI", "VFIOCore", logging,
+        system,
       ],
       swiftSettings: swift),
     .target(
@@ -71,8 +75,8 @@ let package = Package(
       name: "vfio-cused",
       dependencies: [
         "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "SupervisorTransport",
-        "Threads",
-        "Transport", "VFIOCore", logging, system,
+        "Sysfs",
+        "Threads", "Transport", "VFIOCore", logging, system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -82,7 +86,16 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["ClientAccess", "DeviceKit", system],
       path: "Tests/TestSupport", swiftSettings: swift),
-    .testTarget(name: "VFIOABITests", dependencies: ["VFIOABI"], swiftSettings: swift),
+    .testTarget(
+      name: "ClientAccessTests", dependencies: ["ClientAccess", "CLinux", "Threads", system],
+      swiftSettings: swift),
+    .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: swift),
+    .testTarget(
+      name: "CUSETransportTests",
+      dependencies: ["CFuse3", "ClientAccess", "CUSETransport", "Threads", system],
+      swiftSettings: swift),
+    .testTarget(
+      name: "VFIOABITests", dependencies: ["CVFIO2011", "VFIOABI"], swiftSettings: swift),
     .testTarget(
       name: "SoftIOMMUTests",
       dependencies: ["ClientAccess", "DeviceKit", "SoftIOMMU", "TestSupport", system],
@@ -96,6 +109,12 @@ let package = Package(
     .testTarget(
       name: "SupervisorTransportTests",
       dependencies: ["CLinux", "SupervisorTransport", system], swiftSettings: swift),
+    .testTarget(
+      name: "SysfsTests",
+      dependencies: [
+        "ClientAccess", "DeviceKit", "Devices", "Sysfs", "TestSupport", "VFIOABI", "VFIOCore",
+        logging, system,
+      ], swiftSettings: swift),
     .testTarget(
       name: "DevicesTests", dependencies: ["DeviceKit", "Devices", "TestSupport"],
       swiftSettings: swift),

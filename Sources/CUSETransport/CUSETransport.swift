@@ -32,6 +32,8 @@ public final class CUSETransport: @unchecked Sendable {
   let pool: SessionPool
   let retries = RetryTable()
   private let work: WorkPool
+  /// By user, since a client can make a delivery last.
+  private let deliveries: Lanes<UInt32>
   private let directory: RunDirectory
   private let nodeSettledSignal = Semaphore()
   private(set) var files: FileMount! = nil
@@ -44,6 +46,7 @@ public final class CUSETransport: @unchecked Sendable {
   public init(vfio: VFIO, work: WorkPool, options: Options, logger: Logger) throws(TransportError) {
     self.vfio = vfio
     self.work = work
+    deliveries = Lanes(work, width: 32)
     self.options = options
     self.logger = logger
     guard geteuid() == 0 else {
@@ -139,33 +142,40 @@ public final class CUSETransport: @unchecked Sendable {
   ///
   /// - Parameter output: what goes to the caller by the retry protocol.
   func answer(
-    _ request: consuming Request, of session: FUSESession?, thread: ClientThread,
+    _ request: consuming Request, of session: FUSESession?,
     with result: Result<IoctlResult, Errno>, output: [UInt8]
   ) {
+    let caller = Caller(thread: request.thread, user: request.user)
     switch result {
     case .success(.value(let value)):
       request.ioctl(value, output: output)
     case .failure(let error):
-      // The kernel would make ENOTTY of ENOSYS, and the client is nobody's business once it is gone.
       request.fail(error)
     case .success(.file(let file)):
       guard let session else { return file.release() }
-      deliver(file, to: thread, request.later(of: session))
+      deliver(file, to: caller, request.later(of: session))
     case .success(.later(let answer)):
       guard let session else {
         _ = answer.cancel()
         return
       }
-      wait(for: answer, thread, request.later(of: session))
+      wait(for: answer, caller, request.later(of: session))
     }
   }
 
-  private func deliver(_ file: any VFIOFile, to thread: ClientThread, _ request: PendingRequest) {
-    let delivery = DescriptorDelivery(mount: files, logger: logger)
-    work.run { delivery.deliver(file, to: thread, answering: request) }
+  private struct Caller: Sendable {
+    var thread: ClientThread
+    var user: UInt32
   }
 
-  private func wait(for answer: DeferredAnswer, _ thread: ClientThread, _ request: PendingRequest) {
+  private func deliver(_ file: any VFIOFile, to caller: Caller, _ request: PendingRequest) {
+    let delivery = DescriptorDelivery(mount: files, logger: logger)
+    deliveries.run(caller.user) {
+      delivery.deliver(file, to: caller.thread, answering: request)
+    }
+  }
+
+  private func wait(for answer: DeferredAnswer, _ caller: Caller, _ request: PendingRequest) {
     request.onInterrupt { [work] in
       work.run {
         if answer.cancel() { request.answer { $0.fail(.interrupted) } }
@@ -175,8 +185,8 @@ public final class CUSETransport: @unchecked Sendable {
       switch result {
       case .success(.value(let value)): request.answer { $0.ioctl(value) }
       case .failure(let error): request.answer { $0.fail(error) }
-      case .success(.file(let file)): self.deliver(file, to: thread, request)
-      case .success(.later(let next)): self.wait(for: next, thread, request)
+      case .success(.file(let file)): self.deliver(file, to: caller, request)
+      case .success(.later(let next)): self.wait(for: next, caller, request)
       }
     }
   }

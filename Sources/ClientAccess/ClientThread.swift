@@ -61,7 +61,9 @@ public struct ClientThread: Sendable {
   private func isEventFD(_ link: String) throws(Errno) -> Bool {
     // SAFETY: the C side writes at most `$0.count` bytes, NUL included.
     var text = [CChar](repeating: 0, count: 64)
-    let n = text.withUnsafeMutableBufferPointer { cl_readlink(link, $0.baseAddress, Int32($0.count)) }
+    let n = text.withUnsafeMutableBufferPointer {
+      cl_readlink(link, $0.baseAddress, Int32($0.count))
+    }
     if n == -ENOENT { throw .badFileDescriptor }
     try n.checked()
     return text.prefix(Int(n)).elementsEqual("anon_inode:[eventfd]".utf8.map { CChar($0) })

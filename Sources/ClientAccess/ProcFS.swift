@@ -57,7 +57,9 @@ public enum ProcFS {
     var chunk = [UInt8](repeating: 0, count: 16384)
     while true {
       // SAFETY: pread writes at most `chunk.count` bytes into the chunk's own storage.
-      let n = chunk.withUnsafeMutableBytes { pread(fd, $0.baseAddress, $0.count, off_t(text.count)) }
+      let n = chunk.withUnsafeMutableBytes {
+        pread(fd, $0.baseAddress, $0.count, off_t(text.count))
+      }
       if n < 0 {
         if errno == EINTR { continue }
         throw Errno(rawValue: errno)
@@ -68,7 +70,9 @@ public enum ProcFS {
   }
 
   /// The number behind `key` where the line starts with it.
-  private static func value(_ line: ArraySlice<UInt8>, of key: StaticString, radix: UInt64) -> UInt64? {
+  private static func value(_ line: ArraySlice<UInt8>, of key: StaticString, radix: UInt64)
+    -> UInt64?
+  {
     // SAFETY: a static string's UTF-8 lives as long as the program.
     let prefix = UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount)
     guard line.starts(with: prefix) else { return nil }

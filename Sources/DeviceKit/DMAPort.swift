@@ -47,3 +47,21 @@ public struct DMAFault: Error, Hashable, Sendable {
     self.cause = cause
   }
 }
+
+extension IOVA: CustomStringConvertible {
+  /// `0x10000`.
+  public var description: String { "0x" + String(rawValue, radix: 16) }
+}
+
+extension DMAFault: CustomStringConvertible {
+  /// `nothing is mapped at IOVA 0x10000`.
+  public var description: String {
+    switch cause {
+    case .busMasterDisabled: "bus mastering is off (IOVA \(iova))"
+    case .noDomain: "no IOMMU domain is attached (IOVA \(iova))"
+    case .unmapped: "nothing is mapped at IOVA \(iova)"
+    case .permission: "the mapping at IOVA \(iova) does not allow it"
+    case .memoryGone: "the client's memory behind IOVA \(iova) is gone"
+    }
+  }
+}

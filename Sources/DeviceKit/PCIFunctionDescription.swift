@@ -7,6 +7,13 @@ public struct PCIFunctionDescription: Sendable {
     case memory64(size: UInt64, prefetchable: Bool = false)
     /// I/O ports, a power of two of at least 4.
     case io(size: UInt64)
+
+    /// Bytes.
+    public var size: UInt64 {
+      switch self {
+      case .memory32(let size, _), .memory64(let size, _), .io(let size): size
+      }
+    }
   }
 
   public enum InterruptPin: UInt8, Sendable {

@@ -2,6 +2,7 @@ import CLinux
 import ClientAccess
 import Glibc
 public import Logging
+public import Sysfs
 import SystemPackage
 public import Threads
 public import Transport
@@ -14,8 +15,8 @@ public struct SupervisorTransport: Sendable {
     public var trace: Int32?
     /// Where the emulated directories are made for those who list them.
     public var temporaryDirectory = "/tmp"
-    /// More that clients see, beside `/dev/vfio`.
-    public var trees: [any EmulatedTree] = []
+    /// What clients see in `/sys`, beside the machine's own; nil for no more than that.
+    public var sysfs: SysfsTree?
 
     public init() {}
   }
@@ -31,6 +32,12 @@ public struct SupervisorTransport: Sendable {
     self.work = work
     self.options = options
     self.logger = logger
+  }
+
+  /// The number of a group's node.
+  public static func deviceNumber(of group: VFIOCore.GroupID, in vfio: VFIO) -> SysfsDeviceNumber? {
+    vfio.groups.firstIndex { $0.id == group }
+      .map { SysfsDeviceNumber(major: DeviceDirectory.major, minor: UInt32($0)) }
   }
 
   /// Becomes `command` itself: for a process tree that sees this machine already.
@@ -74,7 +81,8 @@ public struct SupervisorTransport: Sendable {
   }
 
   private func serve(_ listener: Listener) throws(TransportError) -> (OpenFiles, ScratchTree) {
-    let tree = CombinedTree(trees: [DeviceDirectory(vfio: vfio)] + options.trees)
+    let sys = options.sysfs.map { [SysDirectory(tree: $0)] } ?? []
+    let tree = CombinedTree(trees: [DeviceDirectory(vfio: vfio)] + sys)
     let scratch = ScratchTree(tree, in: options.temporaryDirectory)
     do throws(Errno) {
       let files = try OpenFiles()

@@ -1,15 +1,26 @@
+import HeapModule
 import Synchronization
 
 /// Work for later, in the order of its time; one thread hands it on.
 final class TimerQueue: Sendable {
-  private struct Entry {
+  private struct Entry: Comparable {
     var deadline: ContinuousClock.Instant
+    /// Of two for the same time, the one that was added first is the first to fire.
+    var number: UInt64
     var fire: @Sendable () -> Void
+
+    static func == (a: Self, b: Self) -> Bool {
+      a.number == b.number
+    }
+
+    static func < (a: Self, b: Self) -> Bool {
+      (a.deadline, a.number) < (b.deadline, b.number)
+    }
   }
 
   private struct State {
-    /// Latest first: the next to fire is the last.
-    var entries: [Entry] = []
+    var entries = Heap<Entry>()
+    var added: UInt64 = 0
     var isRunning = false
   }
 
@@ -19,8 +30,8 @@ final class TimerQueue: Sendable {
   /// Calls `fire`, which must not wait, at `deadline` or soon after.
   func add(_ deadline: ContinuousClock.Instant, _ fire: @escaping @Sendable () -> Void) {
     let mustStart = state.withLock { state in
-      let index = state.entries.firstIndex { $0.deadline <= deadline } ?? state.entries.endIndex
-      state.entries.insert(Entry(deadline: deadline, fire: fire), at: index)
+      state.added += 1
+      state.entries.insert(Entry(deadline: deadline, number: state.added, fire: fire))
       defer { state.isRunning = true }
       return !state.isRunning
     }
@@ -35,10 +46,10 @@ final class TimerQueue: Sendable {
       let now = ContinuousClock.now
       let (due, next) = state.withLock { state -> ([Entry], ContinuousClock.Instant?) in
         var due: [Entry] = []
-        while let last = state.entries.last, last.deadline <= now {
-          due.append(state.entries.removeLast())
+        while let first = state.entries.min, first.deadline <= now {
+          due.append(state.entries.removeMin())
         }
-        return (due, state.entries.last?.deadline)
+        return (due, state.entries.min?.deadline)
       }
       for entry in due { entry.fire() }
       if !due.isEmpty { continue }

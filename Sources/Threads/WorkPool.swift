@@ -1,3 +1,4 @@
+import DequeModule
 public import DeviceKit
 import Glibc
 import Synchronization
@@ -11,7 +12,7 @@ public final class WorkPool: Scheduler {
   private typealias Work = @Sendable () -> Void
 
   private struct State {
-    var queue: [Work] = []
+    var queue: Deque<Work> = []
     var threads = 0
     var idle = 0
   }

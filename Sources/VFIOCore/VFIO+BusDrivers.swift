@@ -103,6 +103,25 @@ extension VFIO {
     logger.info("device unbinding", metadata: metadata(device))
   }
 
+  /// Takes back an unbind that waits, and a deletion with it: the device stays bound.
+  ///
+  /// The kernel's `vfio_unbind_dev` cannot be interrupted; whoever waits here may go away.
+  ///
+  /// - Parameter data: what the device was bound with; another binding's unbind is left alone.
+  /// - Returns: false when no such unbind waits. The completion of one taken back is not called.
+  public func cancelUnbind(_ device: Device, data: DeviceData) -> Bool {
+    let isCancelled = registryUpdate { registry, _ in
+      guard let member = registry.member(device), member.data === data, member.unbind != nil else {
+        return false
+      }
+      registry.groups[device.group]?.devices[device.name]?.unbind = nil
+      registry.groups[device.group]?.devices[device.name]?.isDeleted = false
+      return true
+    }
+    if isCancelled { logger.info("unbind taken back", metadata: metadata(device)) }
+    return isCancelled
+  }
+
   private func metadata(_ device: Device) -> Logger.Metadata {
     ["device": "\(device)", "group": "\(device.group)"]
   }

@@ -26,6 +26,16 @@ public final class VFIO: Sendable {
     }
   }
 
+  /// - Returns: nil when there is no such group.
+  public func group(_ id: GroupID) -> GroupStatus? {
+    look { $0.status(of: id) }
+  }
+
+  /// The names of all groups, in order.
+  public var groupIDs: [GroupID] {
+    look { $0.groups.keys.sorted(by: Registry.inOrder) }
+  }
+
   /// Opens a group's node for the draft ABI.
   ///
   /// - Throws: `ENODEV` when there is no such group.

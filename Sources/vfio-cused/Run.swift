@@ -22,7 +22,7 @@ struct Run: ParsableCommand {
 
   @Option(
     help: "Log to standard error, from this level on: trace, debug, info, notice, warning, error.")
-  var logLevel: Logger.Level?
+  var logLevel: LogLevel?
 
   @Flag(help: "Write a line for each call that is answered to standard error.")
   var trace = false
@@ -51,8 +51,12 @@ struct Run: ParsableCommand {
       let work = WorkPool()
       let machine = try Machine(topology: topology, scheduler: work, logger: logger)
       setenv(Self.marker, identity, 1)
+      var options = try options()
+      options.sysfs = machine.sysfs { [vfio = machine.vfio] group in
+        SupervisorTransport.deviceNumber(of: group, in: vfio)
+      }
       let transport = SupervisorTransport(
-        vfio: machine.vfio, work: work, options: try options(), logger: logger)
+        vfio: machine.vfio, work: work, options: options, logger: logger)
       throw ExitCode(try transport.run(command))
     } catch let error as TransportError {
       say(error.description)
@@ -89,7 +93,7 @@ struct Run: ParsableCommand {
     Logger(label: "vfio-cused") { label in
       guard let logLevel else { return SwiftLogNoOpLogHandler() }
       var handler = StreamLogHandler.standardError(label: label)
-      handler.logLevel = logLevel
+      handler.logLevel = logLevel.level
       return handler
     }
   }

@@ -1,8 +1,8 @@
-public import ArgumentParser
+import ArgumentParser
 import CUSETransport
 import Control
 import Devices
-public import Logging
+import Logging
 import ServiceLifecycle
 import Threads
 import UnixSignals
@@ -18,11 +18,12 @@ struct Serve: AsyncParsableCommand {
       devices 0000:06:0d.0 and 0000:06:0d.1. SIGTERM and SIGINT end it.
       """)
 
-  @Option(help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
-  @Option(help: "Log from this level on: trace, debug, info, notice, warning, error, critical.")
-  var logLevel: Logger.Level = .notice
+  @Option(help: "Log from this level on.")
+  var logLevel = LogLevel.notice
 
   @Option(help: ArgumentHelp("Permissions of the group nodes, in octal.", valueName: "mode"))
   var mode = NodeMode(bits: 0o660)
@@ -36,7 +37,7 @@ struct Serve: AsyncParsableCommand {
   func run() async throws {
     LoggingSystem.bootstrap { label in
       var handler = StreamLogHandler.standardError(label: label)
-      handler.logLevel = logLevel
+      handler.logLevel = logLevel.level
       return handler
     }
     let logger = Logger(label: "vfio-cused")
@@ -65,4 +66,9 @@ struct Serve: AsyncParsableCommand {
   }
 }
 
-extension Logger.Level: @retroactive ExpressibleByArgument {}
+/// The argument of `--log-level`.
+enum LogLevel: String, ExpressibleByArgument, CaseIterable {
+  case trace, debug, info, notice, warning, error, critical
+
+  var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .notice }
+}

@@ -14,5 +14,5 @@ swift build -c release --static-swift-stdlib --quiet --product vfio-cused
 swift build -c release --static-swift-stdlib --quiet --product waiting-daemon
 bin=$(swift build -c release --static-swift-stdlib --show-bin-path)
 
-exec scripts/vm --kernel "$kernel" --timeout 900 -- \
+exec scripts/vm --kernel "$kernel" --timeout 1500 -- \
   Tests/CUSE/guest.sh "$bin" "$root/Tests/Clients/build" "$root/Tests/CUSE/build"

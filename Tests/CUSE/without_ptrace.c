@@ -33,7 +33,7 @@ int main(void)
 {
 	int group;
 
-	check_start(15);
+	check_start(100);
 	check_topic = "without CAP_SYS_PTRACE";
 	group = open("/dev/vfio/pci:240", O_RDWR);
 	CHECK(group >= 0);

@@ -29,6 +29,21 @@ import Testing
       uniqueKeysWithValues: topology.resolvedDevices().map { ($0.address.description, $0.group) })
   }
 
+  @Test func bridgesInOrder() throws {
+    let slots = [
+      try bridge(
+        "0000:00:01.0", .rootPort, 1,
+        [device("0000:01:00.0"), bridge("0000:01:01.0", .pci, 2, [])]),
+      try bridge("0000:00:03.0", .pci, 5, []),
+    ]
+    let buses = [
+      Topology.RootBus(address: PCIBusAddress(bus: 0), slots: slots),
+      Topology.RootBus(
+        address: PCIBusAddress(bus: 0x80), slots: [try bridge("0000:80:00.0", .pci, 0x81, [])]),
+    ]
+    #expect(Topology(buses: buses).bridges.map(\.secondary) == [1, 2, 5, 0x81])
+  }
+
   @Test(arguments: Topology.Bridge.Kind.allCases)
   func twoDevicesBehindABridge(_ kind: Topology.Bridge.Kind) throws {
     let shares = kind == .pci || kind == .pcieToPCI

@@ -1,4 +1,5 @@
 import ClientAccess
+import DeviceKit
 import SystemPackage
 import TestSupport
 import Testing
@@ -109,8 +110,9 @@ struct GroupFileTests {
     #expect(errno { () throws(Errno) in try client.getDevice(group, "x") } == .resourceBusy)
     #expect(
       errno { () throws(Errno) in try client.ioctl(group, .groupGetDeviceFD, 0) } == .badAddress)
-    if driver != .none { try machine.bus.unbind(PCIAddress("0000:06:0d.2")) }
-    try machine.bus.bind(PCIAddress("0000:06:0d.2"), to: .vfio)
+    let address = try #require(PCIAddress("0000:06:0d.2"))
+    if driver != .none { try machine.bus.unbind(address) }
+    try machine.bus.bind(address, to: .vfio)
     #expect(try client.groupFlags(group) == .viable)
     _ = try client.getDevice(group, "0000:06:0d.2")
   }

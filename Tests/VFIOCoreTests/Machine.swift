@@ -3,6 +3,7 @@ import Devices
 import Logging
 import SystemPackage
 import TestSupport
+import Testing
 import VFIOCore
 
 /// A machine with a PCI bus, and clients that use it.
@@ -27,7 +28,8 @@ struct Machine {
     _ address: String, group: UInt32, driver: PCIBus.Driver = .vfio,
     kind: PCIFunctionKind = Edu.kind
   ) throws {
-    try bus.add(address: PCIAddress(address), kind: kind, group: group, driver: driver)
+    let address = try #require(PCIAddress(address))
+    try bus.add(address: address, kind: kind, group: group, driver: driver)
   }
 
   func status(_ number: UInt32) -> GroupStatus? {

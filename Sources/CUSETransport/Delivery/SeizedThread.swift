@@ -19,13 +19,8 @@ struct SeizedThread: ~Copyable {
   /// What the ioctl returns until the result is known. Seeing it tells that our reply arrived.
   static let placeholder: Int32 = 0
 
-  private let tid: Int32
-  private let tgid: Int32
-
-  private init(tid: Int32, tgid: Int32) {
-    self.tid = tid
-    self.tgid = tgid
-  }
+  fileprivate let tid: Int32
+  fileprivate let tgid: Int32
 
   /// Seizes `tid` and asks it to stop as soon as its system call returns.
   static func seize(_ tid: Int32) throws(DeliveryFailure) -> SeizedThread {
@@ -43,6 +38,11 @@ struct SeizedThread: ~Copyable {
         errno: .resourceBusy,
         sentence: "the client is traced by process \(status.tracer) (strace or a debugger), and a "
           + "descriptor can only be handed to a thread that nobody else traces")
+    case .notPermitted where status.seccomp != 0:
+      throw DeliveryFailure(
+        errno: .permissionDenied,
+        sentence: "not allowed to suspend the client's seccomp filter; vfio-cused serve needs "
+          + "CAP_SYS_PTRACE and CAP_SYS_ADMIN, and must have no seccomp filter itself")
     case .notPermitted:
       throw DeliveryFailure(
         errno: .permissionDenied,

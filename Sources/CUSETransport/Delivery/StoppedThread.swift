@@ -19,7 +19,8 @@ struct StoppedThread: ~Copyable {
   init?(tid: Int32, watch: StopWatch) {
     self.tid = tid
     self.watch = watch
-    guard cl_ptrace_getregs(tid, &registers) == 0, cl_ptrace_getsigmask(tid, &signalMask) == 0 else {
+    guard cl_ptrace_getregs(tid, &registers) == 0, cl_ptrace_getsigmask(tid, &signalMask) == 0
+    else {
       watch.reap()
       return nil
     }

@@ -188,12 +188,11 @@ final class FileMount: SessionHandler, @unchecked Sendable {
   private func ioctl(
     _ request: consuming Request, _ command: UInt32, _ argument: UInt64, _ handle: UInt64
   ) {
-    let thread = request.thread
-    let client = CUSEClient(thread, transport.clients)
+    let client = CUSEClient(request.thread, transport.clients)
     let result = OpenFile.with(handle) { open in
       Result { () throws(Errno) in try open.file.ioctl(command, argument, from: client) }
     }
-    transport.answer(request, of: session, thread: thread, with: result, output: [])
+    transport.answer(request, of: session, with: result, output: [])
   }
 
   private static func attributes(_ inode: UInt64) -> stat {

@@ -17,7 +17,7 @@ enum DeviceNumbers {
   }
 
   /// The numbers in the section on character devices.
-  private static func majors(of text: String) -> Set<UInt32> {
+  static func majors(of text: String) -> Set<UInt32> {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
       .drop { !$0.hasPrefix("Character devices:") }.dropFirst().prefix { !$0.isEmpty }
     return Set(lines.compactMap { line in line.split(separator: " ").first.flatMap { UInt32($0) } })

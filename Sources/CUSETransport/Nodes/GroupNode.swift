@@ -29,7 +29,8 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
   private weak var session: FUSESession?
 
   init(
-    group: VFIOCore.GroupID, name: String, device: FileIdentity.DeviceNumber, transport: CUSETransport
+    group: VFIOCore.GroupID, name: String, device: FileIdentity.DeviceNumber,
+    transport: CUSETransport
   ) {
     self.group = group
     self.device = device
@@ -71,7 +72,8 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
       self.session = session
       return session
     } catch {
-      throw TransportError(.system, "cannot make the CUSE session of \(path) non-blocking: \(error)")
+      throw TransportError(
+        .system, "cannot make the CUSE session of \(path) non-blocking: \(error)")
     }
   }
 
@@ -102,7 +104,8 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
 
   // MARK: Requests
 
-  fileprivate func open(_ request: consuming Request, _ info: UnsafeMutablePointer<fuse_file_info>?) {
+  fileprivate func open(_ request: consuming Request, _ info: UnsafeMutablePointer<fuse_file_info>?)
+  {
     do throws(Errno) {
       let file = try transport.vfio.openGroup(group)
       let open = OpenFile(file)
@@ -141,7 +144,7 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
       return
     }
     transport.answer(
-      request, of: session, thread: thread, with: result, output: client.exchange?.output ?? [])
+      request, of: session, with: result, output: client.exchange?.output ?? [])
   }
 
   /// Shared by all nodes; libfuse copies it.

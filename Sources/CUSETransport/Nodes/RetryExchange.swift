@@ -47,7 +47,8 @@ final class RetryExchange {
 
   func read(_ address: ClientAddress, into buffer: UnsafeMutableRawBufferPointer) throws(Errno) {
     guard let piece = Piece(address, buffer.count) else { throw .badAddress }
-    guard let offset = Self.offset(of: piece, in: inputs), offset + buffer.count <= input.count else {
+    guard let offset = Self.offset(of: piece, in: inputs), offset + buffer.count <= input.count
+    else {
       inputs.append(piece)
       isIncomplete = true
       throw .badAddress

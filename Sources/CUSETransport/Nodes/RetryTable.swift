@@ -17,7 +17,9 @@ final class RetryTable: Sendable {
 
   private let entries = Mutex(Entries())
 
-  func save(_ exchange: RetryExchange, _ thread: ClientThread, _ command: UInt32, _ argument: UInt64) {
+  func save(
+    _ exchange: RetryExchange, _ thread: ClientThread, _ command: UInt32, _ argument: UInt64
+  ) {
     let entry = Entry(command: command, argument: argument, exchange: exchange)
     entries.withLock { entries in
       // Threads that died between two calls leave theirs behind.

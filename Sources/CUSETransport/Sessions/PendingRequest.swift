@@ -35,6 +35,7 @@ final class PendingRequest: @unchecked Sendable {
     guard let taken = taken.request else { return }
     // From here on no interrupt handler of this request runs, and none starts.
     fuse_req_interrupt_func(taken, nil, nil)
+    interruptHandler = nil
     body(Request(taken))
   }
 

@@ -24,6 +24,12 @@ struct Request: ~Copyable {
     ClientThread(id: fuse_req_ctx(raw).pointee.pid)
   }
 
+  /// Whose call it is.
+  var user: UInt32 {
+    // SAFETY: as above.
+    fuse_req_ctx(raw).pointee.uid
+  }
+
   consuming func fail(_ error: Errno) {
     fuse_reply_err(raw, error.rawValue)
     discard self

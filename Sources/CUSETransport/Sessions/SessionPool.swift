@@ -16,10 +16,20 @@ final class SessionPool: Sendable {
   static let maximumWorkers = 64
 
   private struct State {
-    var sessions: [UInt64: FUSESession] = [:]
-    var nextToken: UInt64 = 0
+    /// By token; an index, for that is looked up at every request.
+    var sessions: [FUSESession?] = []
     var freeSlots: [Int]
-    var isStopping = false
+
+    func session(_ token: UInt64) -> FUSESession? {
+      sessions.indices.contains(Int(token)) ? sessions[Int(token)] : nil
+    }
+
+    /// Forgets a session; false when that was done before.
+    mutating func remove(_ token: UInt64) -> Bool {
+      guard session(token) != nil else { return false }
+      sessions[Int(token)] = nil
+      return true
+    }
   }
 
   /// What the watchdog looks at.
@@ -35,6 +45,7 @@ final class SessionPool: Sendable {
   private let state: Mutex<State>
   private let workers: [Worker]
   private let tick = Atomic<UInt64>(1)
+  private let isStopping = Atomic<Bool>(false)
   private let logger: Logger
 
   init(logger: Logger) throws(Errno) {
@@ -52,19 +63,23 @@ final class SessionPool: Sendable {
   /// Serves `session` from now on.
   func add(_ session: FUSESession) throws(Errno) {
     let token = state.withLock { state in
-      state.nextToken += 1
-      state.sessions[state.nextToken] = session
-      return state.nextToken
+      let free = state.sessions.firstIndex { $0 == nil } ?? state.sessions.endIndex
+      if free == state.sessions.endIndex {
+        state.sessions.append(session)
+      } else {
+        state.sessions[free] = session
+      }
+      return UInt64(free)
     }
     try cl_epoll_add_once(epoll.rawValue, session.fd, token).checked()
   }
 
   /// Ends all sessions and the threads.
   func stop() {
+    isStopping.store(true, ordering: .relaxed)
     let sessions = state.withLock { state in
-      state.isStopping = true
-      defer { state.sessions = [:] }
-      return Array(state.sessions.values)
+      defer { state.sessions = [] }
+      return state.sessions.compactMap(\.self)
     }
     for session in sessions { session.disconnect() }
   }
@@ -72,7 +87,9 @@ final class SessionPool: Sendable {
   /// Ends one session.
   func remove(_ session: FUSESession) {
     state.withLock { state in
-      for (token, other) in state.sessions where other === session { state.sessions[token] = nil }
+      if let index = state.sessions.firstIndex(where: { $0 === session }) {
+        state.sessions[index] = nil
+      }
     }
     session.disconnect()
   }
@@ -92,11 +109,11 @@ final class SessionPool: Sendable {
     var buffer = fuse_buf()
     // SAFETY: libfuse allocated it with malloc.
     defer { free(buffer.mem) }
-    while !state.withLock({ $0.isStopping }) {
+    while !isStopping.load(ordering: .relaxed) {
       var token: UInt64 = 0
       let n = cl_epoll_wait_one(epoll.rawValue, isSpare ? 5000 : -1, &token)
       if n == 0 && isSpare { break }
-      guard n > 0, let session = state.withLock({ $0.sessions[token] }) else { continue }
+      guard n > 0, let session = state.withLock({ $0.session(token) }) else { continue }
       serve(session, token, slot, &buffer)
     }
     state.withLock { $0.freeSlots.append(slot) }
@@ -107,7 +124,8 @@ final class SessionPool: Sendable {
   /// Nobody else is told of the session meanwhile. One caller's requests follow each other, and each
   /// would wake a worker in vain; when another caller's comes in between, or one that may take long,
   /// the rest is left to the others first.
-  private func serve(_ session: FUSESession, _ token: UInt64, _ slot: Int, _ buffer: inout fuse_buf) {
+  private func serve(_ session: FUSESession, _ token: UInt64, _ slot: Int, _ buffer: inout fuse_buf)
+  {
     let worker = workers[slot]
     worker.session.store(token, ordering: .relaxed)
     while true {
@@ -119,7 +137,7 @@ final class SessionPool: Sendable {
         }
       } catch {
         releases.leave(worker: slot)
-        if state.withLock({ $0.sessions.removeValue(forKey: token) }) != nil {
+        if state.withLock({ $0.remove(token) }) {
           session.handler.sessionEnded()
         }
         return
@@ -179,7 +197,7 @@ final class SessionPool: Sendable {
   /// Looks after what stuck workers leave behind: their session's other requests, which nobody is told
   /// of, and, when there is no other worker, everybody's.
   private func watch() {
-    while !state.withLock({ $0.isStopping }) {
+    while !isStopping.load(ordering: .relaxed) {
       usleep(100_000)
       let now = tick.add(1, ordering: .relaxed).newValue
       let stuck = workers.filter { worker in
@@ -196,7 +214,7 @@ final class SessionPool: Sendable {
       }
       for worker in stuck {
         let token = worker.session.load(ordering: .relaxed)
-        guard let session = state.withLock({ $0.sessions[token] }) else { continue }
+        guard let session = state.withLock({ $0.session(token) }) else { continue }
         rearm(session, token)
       }
     }

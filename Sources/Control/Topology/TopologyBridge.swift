@@ -77,3 +77,16 @@ extension Topology.Bridge {
     }
   }
 }
+
+extension Topology {
+  /// All bridges, each before what is behind it.
+  public var bridges: [Bridge] {
+    func bridges(_ slots: [Slot]) -> [Bridge] {
+      slots.flatMap { slot -> [Bridge] in
+        guard case .bridge(let bridge) = slot else { return [] }
+        return [bridge] + bridges(bridge.slots)
+      }
+    }
+    return buses.flatMap { bridges($0.slots) }
+  }
+}

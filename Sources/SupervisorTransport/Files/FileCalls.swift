@@ -63,7 +63,7 @@ struct FileCalls: Sendable {
     }
   }
 
-  private func wait(for answer: DeferredAnswer, _ call: Call) {
+  func wait(for answer: DeferredAnswer, _ call: Call) {
     answer.whenComplete { result in self.answer(call, result) }
     cancelWhenGone(answer, call)
   }

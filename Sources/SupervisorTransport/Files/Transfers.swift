@@ -91,6 +91,9 @@ struct Transfers: Sendable {
     do throws(Errno) {
       guard isWrite ? open.isWritable : open.isReadable else { throw .badFileDescriptor }
       let pieces = try pieces()
+      if isWrite, let attribute = open.file as? AttributeFile {
+        return try act(call, attribute, pieces)
+      }
       switch place {
       case .at(let offset):
         call.answer(Int64(try move(open.file, call.thread, isWrite, pieces, offset)))
@@ -103,6 +106,26 @@ struct Transfers: Sendable {
     } catch {
       call.fail(error)
     }
+  }
+
+  /// A write to a file of /sys, whose answer can take its time.
+  private func act(_ call: Call, _ attribute: AttributeFile, _ pieces: [Piece]) throws(Errno) {
+    var bytes: [UInt8] = []
+    for piece in pieces { bytes += try Self.bytes(of: piece, call.thread) }
+    if let answer = try attribute.act(bytes) {
+      calls.wait(for: answer, call)
+    } else {
+      call.answer(Int64(bytes.count))
+    }
+  }
+
+  private static func bytes(of piece: Piece, _ thread: ClientThread) throws(Errno) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: piece.count)
+    try bytes.withUnsafeMutableBufferPointer { buffer throws(Errno) in
+      // SAFETY: the array's own storage, for the length of the call.
+      try thread.read(piece.address, into: UnsafeMutableRawBufferPointer(buffer))
+    }
+    return bytes
   }
 
   private func move(

@@ -18,17 +18,19 @@ final class AttributeFile: VFIOFile {
   }
 
   func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
-    let contents = file.contents()
+    let contents = file.contents?() ?? []
     guard offset < contents.count else { return 0 }
     let part = contents[Int(offset)...].prefix(buffer.count)
     buffer.copyBytes(from: part)
     return part.count
   }
 
-  func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
+  /// Acts on what a client writes.
+  ///
+  /// - Returns: an answer to wait for; nil where all is done.
+  func act(_ bytes: [UInt8]) throws(Errno) -> DeferredAnswer? {
     guard let write = file.write else { throw .ioError }
-    try write(Array(buffer))
-    return buffer.count
+    return try write(bytes)
   }
 
   func release() {}

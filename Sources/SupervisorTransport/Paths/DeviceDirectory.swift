@@ -4,7 +4,7 @@ import VFIOCore
 /// `/dev/vfio` with a node for each group of the machine.
 struct DeviceDirectory: EmulatedTree {
   /// A major number that the kernel gives to nobody (Documentation/admin-guide/devices.txt).
-  private static let major: UInt32 = 511
+  static let major: UInt32 = 511
   private static let path = "/dev/vfio/"
 
   let vfio: VFIO

@@ -30,18 +30,23 @@ public enum EmulatedNode: Sendable {
 
 /// A file as /sys has them.
 public struct EmulatedFile: Sendable {
+  public typealias Write = @Sendable ([UInt8]) throws(Errno) -> DeferredAnswer?
+
   /// Permission bits.
   public var mode: UInt32
-  /// The contents as they are now; for a file that cannot be read, none.
-  public var contents: @Sendable () -> [UInt8]
-  /// What a write does, all of it at once; nil for a file that cannot be written.
-  public var write: (@Sendable ([UInt8]) throws(Errno) -> Void)?
+  /// What stat says, in bytes.
+  public var size: UInt64
+  /// The contents as they are now; nil for a file that cannot be read.
+  public var contents: (@Sendable () -> [UInt8])?
+  /// What a write does, all of it at once: done when it returns, unless it gives an answer to wait for, the
+  /// count of bytes. Nil for a file that cannot be written.
+  public var write: Write?
 
   public init(
-    mode: UInt32, contents: @escaping @Sendable () -> [UInt8],
-    write: (@Sendable ([UInt8]) throws(Errno) -> Void)? = nil
+    mode: UInt32, size: UInt64 = 4096, contents: (@Sendable () -> [UInt8])?, write: Write? = nil
   ) {
     self.mode = mode
+    self.size = size
     self.contents = contents
     self.write = write
   }

@@ -31,7 +31,7 @@ struct NodeAttributes: Sendable {
       c.links = 2
     case .file(let file):
       c.mode = S_IFREG | file.mode & 0o777
-      c.size = 4096
+      c.size = file.size
     case .link(let target):
       c.mode = S_IFLNK | 0o777
       c.size = UInt64(target.utf8.count)

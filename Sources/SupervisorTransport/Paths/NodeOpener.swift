@@ -48,12 +48,12 @@ struct NodeOpener {
 
   private func open(_ file: EmulatedFile, at path: String) throws(Errno) {
     if wantsWrite && file.write == nil { throw .permissionDenied }
-    if wantsRead && file.mode & 0o444 == 0 { throw .permissionDenied }
+    if wantsRead && file.contents == nil { throw .permissionDenied }
     if wantsWrite {
       call.answer(Int64(try files.handOut(AttributeFile(path, file), flags: flags, to: call)))
       return
     }
-    let bytes = file.contents()
+    let bytes = file.contents?() ?? []
     let snapshot = bytes.withUnsafeBytes { buffer in
       // SAFETY: the C side reads the array's own storage, for the length of the call.
       cl_snapshot("vfio-cused-attribute", buffer.baseAddress, buffer.count)

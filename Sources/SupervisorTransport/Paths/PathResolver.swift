@@ -40,6 +40,8 @@ struct PathResolver: Sendable {
       let here = Self.joined(done)
       guard let node = tree.node(at: here) else {
         if case .directory(_, isWhole: true) = parent { throw .noSuchFileOrDirectory }
+        // It may lead back; links of the machine's own are not followed for that.
+        if left.contains("..") { continue }
         if links == 0 { return .untouched }
         return .real(Self.joined(done + left.reversed()))
       }

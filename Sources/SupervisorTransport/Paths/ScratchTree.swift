@@ -28,9 +28,23 @@ final class ScratchTree: Sendable {
   func open(_ path: String, _ flags: Int32, listing directory: String?) throws(Errno) -> OwnedFD {
     let result: Result<OwnedFDBox, Errno> = root.withLock { root in
       do throws(Errno) {
-        if root == nil { root = try make() }
+        if root == nil {
+          let base = try make()
+          root = base
+          // All of it once, for links that lead from one place to another.
+          try sync("/", base, listing: directory)
+        }
         guard let base = root else { throw .noSuchFileOrDirectory }
-        try sync("/", base, listing: directory)
+        var parent = base
+        for name in path.split(separator: "/").dropLast() {
+          parent += "/\(name)"
+          mkdir(parent, 0o755)
+        }
+        if let directory {
+          try sync(directory, base, listing: directory)
+        } else {
+          try make(path, at: base + path, base, listing: nil)
+        }
         return .success(OwnedFDBox(try OwnedFD(path: base + path, flags)))
       } catch {
         return .failure(error)
@@ -64,7 +78,7 @@ final class ScratchTree: Sendable {
     let real = !isWhole && path == listing ? Self.names(in: path) : []
     let old = Self.names(in: place)
     for name in old where !names.contains(name) && (isWhole || path == listing) {
-      if !real.contains(name) { unlink("\(place)/\(name)") }
+      if !real.contains(name) { _ = cl_remove_tree("\(place)/\(name)") }
     }
     for name in names {
       let inner = path == "/" ? "/\(name)" : "\(path)/\(name)"
@@ -90,7 +104,7 @@ final class ScratchTree: Sendable {
       if r != -EEXIST { try r.checked() }
     case .file(let file):
       let fd = try OwnedFD(path: place, O_WRONLY | O_CREAT | O_TRUNC, mode: file.mode | 0o200)
-      let bytes = file.contents()
+      let bytes = file.contents?() ?? []
       // SAFETY: the array's own storage, for the length of the call.
       _ = bytes.withUnsafeBytes { Glibc.write(fd.rawValue, $0.baseAddress, $0.count) }
     }

@@ -9,6 +9,11 @@ public struct GroupID: Hashable, Sendable, CustomStringConvertible {
     self.number = number
   }
 
+  /// Buses are few, numbers many, and strings slow to hash.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(number)
+  }
+
   /// `pci:240`.
   public var description: String { "\(bus):\(number)" }
 }

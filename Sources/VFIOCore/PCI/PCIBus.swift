@@ -27,28 +27,47 @@ public final class PCIBus: Sendable {
     public var description: PCIFunctionDescription
     public var group: GroupID
     public var driver: Driver
+    /// The driver that it was plugged in for.
+    public var initialDriver: Driver
+    /// The only driver that may take it, by name; nil where any may. For those who choose drivers: the
+    /// bus itself binds to whatever driver it is told.
+    public var driverOverride: String?
+    /// Where the platform put the BARs, by number; none for one that no room was left for.
+    public var barAddresses: [Int: UInt64]
     /// Waits for its group to fall out of use, to be unbound.
     public var isUnbinding: Bool
   }
 
-  private struct Slot {
+  struct Slot {
     var function: PCIFunction
     var device: Device
+    var initialDriver: Driver
+    var driverOverride: String?
     var driver = Driver.none
+    /// What vfio has of it while it is bound there.
+    var data: PCIDeviceData?
     var isUnbinding = false
     /// Goes as soon as it is unbound.
     var isRemoved = false
+
+    func status(_ address: PCIAddress) -> FunctionStatus {
+      FunctionStatus(
+        address: address, kind: function.kind.name, description: function.kind.description,
+        group: device.group, driver: driver, initialDriver: initialDriver,
+        driverOverride: driverOverride, barAddresses: function.barAddresses,
+        isUnbinding: isUnbinding)
+    }
   }
 
-  private struct State {
+  struct State {
     var slots: [PCIAddress: Slot] = [:]
     var layout = PCIAddressSpaceLayout()
   }
 
-  private let vfio: VFIO
+  let vfio: VFIO
   private let scheduler: any Scheduler
   private let logger: Logger
-  private let state = Mutex(State())
+  let state = Mutex(State())
 
   /// - Parameter scheduler: runs the models' delayed work.
   public init(vfio: VFIO, scheduler: any Scheduler, logger: Logger) {
@@ -60,12 +79,7 @@ public final class PCIBus: Sendable {
   /// All functions, in the order of their addresses.
   public var functions: [FunctionStatus] {
     state.withLock { state in
-      state.slots.sorted { $0.key < $1.key }.map { address, slot in
-        FunctionStatus(
-          address: address, kind: slot.function.kind.name,
-          description: slot.function.kind.description, group: slot.device.group,
-          driver: slot.driver, isUnbinding: slot.isUnbinding)
-      }
+      state.slots.sorted { $0.key < $1.key }.map { address, slot in slot.status(address) }
     }
   }
 
@@ -93,7 +107,7 @@ public final class PCIBus: Sendable {
       guard state.slots[address] == nil else {
         throw PCIBusError(.fileExists, "there is a function at \(address)")
       }
-      state.slots[address] = Slot(function: function, device: device)
+      state.slots[address] = Slot(function: function, device: device, initialDriver: driver)
     }
     let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
     do throws(Errno) {
@@ -109,11 +123,14 @@ public final class PCIBus: Sendable {
 
   /// Unplugs a function, after vfio has let go of it.
   ///
-  /// - Parameter completion: called exactly once, when the function is gone.
+  /// - Parameter completion: called exactly once, when the function is gone; never after the wait was
+  ///   taken back.
+  /// - Returns: the wait for vfio, which can be taken back until the function is gone.
   /// - Throws: `ENODEV` when there is none, `EBUSY` when it is being removed already.
+  @discardableResult
   public func remove(
     _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
-  ) throws(PCIBusError) {
+  ) throws(PCIBusError) -> UnbindWait {
     let slot = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
       if slot.isRemoved || slot.isUnbinding {
@@ -123,46 +140,58 @@ public final class PCIBus: Sendable {
       return slot
     }
     vfio.deleteDevice(slot.device)
-    if slot.driver == .vfio {
-      try unbind(address, completion: completion)
-    } else {
-      state.withLock { $0.slots[address] = nil }
-      completion()
-    }
+    if slot.driver == .vfio { return try unbind(address, completion: completion) }
+    state.withLock { $0.slots[address] = nil }
+    completion()
+    return UnbindWait()
   }
 
   /// Lets a driver take a function that nobody has.
   ///
   /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it.
   public func bind(_ address: PCIAddress, to driver: Driver) throws(PCIBusError) {
-    let slot = try state.withLock { state throws(PCIBusError) in
+    let (device, data) = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
       guard slot.driver == .none, !slot.isRemoved else {
         throw PCIBusError(.resourceBusy, "\(address) has a driver")
       }
+      let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
-      return slot
+      if driver == .vfio { state.slots[address]?.data = data }
+      return (slot.device, data)
     }
     guard driver == .vfio else { return }
     do throws(Errno) {
-      try vfio.bindDevice(slot.device, data: PCIDeviceData(slot.function))
+      try vfio.bindDevice(device, data: data)
     } catch {
-      state.withLock { $0.slots[address]?.driver = .none }
+      state.withLock { state in
+        state.slots[address]?.driver = .none
+        state.slots[address]?.data = nil
+      }
       throw PCIBusError(error, "vfio did not bind \(address): \(error)")
     }
   }
 
   /// Takes a function from its driver; from vfio when its group is not in use any more.
   ///
-  /// - Parameter completion: called exactly once, when nobody has the function.
-  /// - Throws: `ENODEV` when there is no function or no driver has it, `EBUSY` when it is being unbound.
+  /// - Parameters:
+  ///   - driver: who must have it; nil for whoever has.
+  ///   - completion: called exactly once, when nobody has the function; never after the wait was taken back.
+  /// - Returns: the wait for vfio, which can be taken back until the function is unbound.
+  /// - Throws: `ENODEV` when there is no function or `driver` does not have it, `EBUSY` when it is being
+  ///   unbound.
+  @discardableResult
   public func unbind(
-    _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
-  ) throws(PCIBusError) {
+    _ address: PCIAddress, from driver: Driver? = nil,
+    completion: @escaping @Sendable () -> Void = {}
+  ) throws(PCIBusError) -> UnbindWait {
     let slot = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
       if slot.driver == .none {
         throw PCIBusError(.operationNotSupportedByDevice, "\(address) has no driver")
+      }
+      if let driver, slot.driver != driver {
+        throw PCIBusError(.operationNotSupportedByDevice, "another driver has \(address)")
       }
       if slot.isUnbinding {
         throw PCIBusError(.resourceBusy, "\(address) is being unbound already")
@@ -174,7 +203,10 @@ public final class PCIBus: Sendable {
       }
       return slot
     }
-    guard slot.driver == .vfio else { return completion() }
+    guard slot.driver == .vfio else {
+      completion()
+      return UnbindWait()
+    }
     do throws(Errno) {
       try vfio.unbindDevice(slot.device) { [weak self] _ in
         self?.unbound(address)
@@ -184,11 +216,13 @@ public final class PCIBus: Sendable {
       state.withLock { $0.slots[address]?.isUnbinding = false }
       throw PCIBusError(error, "vfio did not let go of \(address): \(error)")
     }
+    return UnbindWait(bus: self, address: address, data: slot.data)
   }
 
   private func unbound(_ address: PCIAddress) {
     state.withLock { state in
       state.slots[address]?.driver = .none
+      state.slots[address]?.data = nil
       state.slots[address]?.isUnbinding = false
       if state.slots[address]?.isRemoved == true { state.slots[address] = nil }
     }
@@ -207,7 +241,7 @@ public final class PCIBus: Sendable {
     }
   }
 
-  private static func slot(
+  static func slot(
     _ state: borrowing State, _ address: PCIAddress
   ) throws(PCIBusError) -> Slot {
     guard let slot = state.slots[address] else {

@@ -8,6 +8,8 @@ import DeviceKit
 /// something, and it can be set only while the client has eventfds for MSI.
 struct PCIConfigSpace: Sendable {
   static let size = 256
+  /// Where the BARs are.
+  static let bars = 0x10..<0x28
 
   private var bytes = [UInt8](repeating: 0, count: size)
   private var writable = [UInt8](repeating: 0, count: size)
@@ -152,14 +154,5 @@ struct PCIConfigSpace: Sendable {
 
   private static func split(_ command: PCICommand) -> [UInt8] {
     [UInt8(truncatingIfNeeded: command.rawValue), UInt8(command.rawValue >> 8)]
-  }
-}
-
-extension PCIFunctionDescription.BAR {
-  /// Bytes.
-  var size: UInt64 {
-    switch self {
-    case .memory32(let size, _), .memory64(let size, _), .io(let size): size
-    }
   }
 }

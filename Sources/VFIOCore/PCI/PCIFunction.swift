@@ -8,6 +8,7 @@ import VFIOABI
 final class PCIFunction: Sendable {
   let address: PCIAddress
   let kind: PCIFunctionKind
+  let barAddresses: [Int: UInt64]
   let pins: PCIPins
   private let model: any PCIFunctionModel
   private let openCount = Mutex(0)
@@ -18,6 +19,7 @@ final class PCIFunction: Sendable {
   ) {
     self.address = address
     self.kind = kind
+    self.barAddresses = barAddresses
     pins = PCIPins(
       kind.description, addresses: barAddresses, scheduler: scheduler, logger: logger)
     model = kind.make(pins)
@@ -108,6 +110,17 @@ final class PCIFunction: Sendable {
       }
     }
     return count
+  }
+
+  /// Configuration space as the host sees it: what clients write to BARs stays with them.
+  func hostConfig() -> [UInt8] {
+    let atOpen = PCIConfigSpace(kind.description, addresses: barAddresses)
+    return pins.look { state in
+      (0..<PCIConfigSpace.size).map { offset in
+        PCIConfigSpace.bars.contains(offset)
+          ? atOpen.byte(at: offset) : state.config.byte(at: offset)
+      }
+    }
   }
 
   private func bar(_ region: Draft2011.PCIRegion) -> PCIFunctionDescription.BAR? {

@@ -1,0 +1,219 @@
+import DeviceKit
+import SystemPackage
+import VFIOCore
+
+/// The files that functions and bridges have (drivers/pci/pci-sysfs.c).
+private enum DeviceName: String, CaseIterable, Sendable {
+  case `class`, config, device, driver
+  case driverOverride = "driver_override"
+  case enable
+  case iommuGroup = "iommu_group"
+  case irq
+  case localCPUList = "local_cpulist"
+  case localCPUs = "local_cpus"
+  case modalias
+  case numaNode = "numa_node"
+  case remove, resource
+  case resource0, resource1, resource2, resource3, resource4, resource5
+  case revision, subsystem
+  case subsystemDevice = "subsystem_device"
+  case subsystemVendor = "subsystem_vendor"
+  case uevent, vendor
+
+  /// The BAR that `resourceN` is.
+  var bar: Int? {
+    switch self {
+    case .resource0: 0
+    case .resource1: 1
+    case .resource2: 2
+    case .resource3: 3
+    case .resource4: 4
+    case .resource5: 5
+    default: nil
+    }
+  }
+}
+
+extension SysfsDirectory {
+  /// The directory of a function or a bridge; a bridge's has what is behind it, too.
+  static func pciDevice(_ slot: SysfsMachine.Slot, _ machine: SysfsMachine) -> SysfsDirectory {
+    switch slot {
+    case .function(let function):
+      return SysfsDirectory(DeviceName.self) { function.node($0, machine) }
+    case .bridge(let bridge):
+      let files = SysfsDirectory(DeviceName.self) { bridge.node($0, machine) }
+      guard machine.bridge(to: bridge.secondaryBus) == bridge else { return files }
+      let slots = SysfsDirectory.slots(on: bridge.secondaryBus, machine)
+      return SysfsDirectory(
+        names: { slots.names + files.names }, child: { slots[$0] ?? files[$0] })
+    }
+  }
+}
+
+extension SysfsFile {
+  /// A file that always reads the same.
+  fileprivate static func fixed(_ text: String) -> SysfsNode {
+    .file(SysfsFile(0o444, read: { () throws(Errno) in line(text) }))
+  }
+}
+
+extension PCIBus.FunctionStatus {
+  fileprivate func node(_ name: DeviceName, _ machine: SysfsMachine) -> SysfsNode? {
+    let header = DeviceHeader(self)
+    let address = address
+    switch name {
+    case .driver:
+      return machine.drivers.name(of: driver).map {
+        symlink(from: machine.path(of: address), to: ["bus", "pci", "drivers", $0])
+      }
+    case .driverOverride:
+      return .file(
+        SysfsFile(
+          0o644,
+          read: { () throws(Errno) in
+            line(try machine.live(address).driverOverride ?? "(null)")
+          },
+          write: { text throws(Errno) in
+            try machine.drivers.setOverride(address, text)
+            return .done
+          }))
+    case .iommuGroup:
+      return machine.iommuGroup(of: self)
+    case .config:
+      // The kernel shows whoever is not root the first 64 bytes only; the tree does not know who asks.
+      return .file(
+        SysfsFile(
+          0o444, size: 256, read: { () throws(Errno) in try machine.liveConfig(address) }))
+    case .irq:
+      // The interrupt line register, which firmware would have set.
+      return .file(
+        SysfsFile(
+          0o444,
+          read: { () throws(Errno) in line("\(try machine.liveConfig(address)[0x3c])") }))
+    case .enable:
+      // Drivers enable a function: vfio while a client has it open.
+      return .file(
+        SysfsFile(
+          0o444,
+          read: { () throws(Errno) in
+            line(machine.isEnabled(try machine.live(address)) ? "1" : "0")
+          }))
+    case .remove:
+      return .file(
+        SysfsFile(
+          0o220,
+          write: { text throws(Errno) in try machine.drivers.remove(address, text) }))
+    case .resource:
+      return .file(SysfsFile(0o444, read: { () throws(Errno) in Array(resourceLines.utf8) }))
+    case .resource0, .resource1, .resource2, .resource3, .resource4, .resource5:
+      guard let bar = name.bar.flatMap({ description.bars[$0] }) else { return nil }
+      // Memory is for mmap only, and nothing has I/O ports to go to.
+      return .file(
+        SysfsFile(0o600, size: bar.size, read: { () throws(Errno) in throw .ioError }))
+    case .uevent:
+      return .file(
+        SysfsFile(
+          0o644,
+          read: { () throws(Errno) in
+            let driver = machine.drivers.name(of: try machine.live(address).driver)
+            return Array(header.uevent(driver: driver).utf8)
+          },
+          write: { text throws(Errno) in try takeUEvent(text) }))
+    default:
+      return header.node(name, machine)
+    }
+  }
+
+  /// Start, end and flags of the six BARs and the ROM, as `resource_show` prints them.
+  private var resourceLines: String {
+    (0..<7).map { number in
+      guard let bar = description.bars[number] else { return ResourceLine.none }
+      return ResourceLine.text(bar, at: barAddresses[number])
+    }.joined()
+  }
+}
+
+extension PCIBridge {
+  fileprivate func node(_ name: DeviceName, _ machine: SysfsMachine) -> SysfsNode? {
+    let header = DeviceHeader(self)
+    switch name {
+    case .config:
+      return .file(
+        SysfsFile(
+          0o444, size: 256,
+          read: { () throws(Errno) in config(subordinate: machine.subordinate(of: self)) }))
+    case .irq:
+      return SysfsFile.fixed("0")
+    case .enable:
+      return SysfsFile.fixed("1")
+    case .resource:
+      // A bridge shows its windows as well: DEVICE_COUNT_RESOURCE without SR-IOV.
+      let text = String(repeating: ResourceLine.none, count: 11)
+      return .file(SysfsFile(0o444, read: { () throws(Errno) in Array(text.utf8) }))
+    case .uevent:
+      return .file(
+        SysfsFile(
+          0o644, read: { () throws(Errno) in Array(header.uevent(driver: nil).utf8) },
+          write: { text throws(Errno) in try takeUEvent(text) }))
+    case .driver, .driverOverride, .iommuGroup, .remove, .resource0, .resource1, .resource2,
+      .resource3, .resource4, .resource5:
+      return nil
+    default:
+      return header.node(name, machine)
+    }
+  }
+}
+
+extension DeviceHeader {
+  /// What functions and bridges have alike.
+  fileprivate func node(_ name: DeviceName, _ machine: SysfsMachine) -> SysfsNode? {
+    switch name {
+    case .class: SysfsFile.fixed("0x" + hex(classCode, 6))
+    case .device: SysfsFile.fixed("0x" + hex(deviceID, 4))
+    case .localCPUList: SysfsFile.fixed(ProcessorSet.list(machine.options.processors))
+    case .localCPUs: SysfsFile.fixed(ProcessorSet.mask(machine.options.processors))
+    case .modalias: SysfsFile.fixed(modalias)
+    case .numaNode: SysfsFile.fixed("-1")
+    case .revision: SysfsFile.fixed("0x" + hex(revision, 2))
+    case .subsystem: symlink(from: machine.path(of: address), to: ["bus", "pci"])
+    case .subsystemDevice: SysfsFile.fixed("0x" + hex(subsystemID, 4))
+    case .subsystemVendor: SysfsFile.fixed("0x" + hex(subsystemVendorID, 4))
+    case .vendor: SysfsFile.fixed("0x" + hex(vendorID, 4))
+    default: nil
+    }
+  }
+}
+
+/// Takes a synthetic event, which nobody listens to.
+///
+/// - Throws: `EINVAL` for what is no action (`kobject_action_type` in lib/kobject_uevent.c).
+func takeUEvent(_ text: [UInt8]) throws(Errno) -> SysfsWrite {
+  let action = String(decoding: text.prefix { $0 != 0x0a && $0 != 0x20 && $0 != 0 }, as: UTF8.self)
+  let actions = ["add", "remove", "change", "move", "online", "offline", "bind", "unbind"]
+  guard actions.contains(action) else { throw .invalidArgument }
+  return .done
+}
+
+extension SysfsMachine {
+  /// The function as it is now, for a file that may be read long after it was looked up.
+  fileprivate func live(_ address: PCIAddress) throws(Errno) -> PCIBus.FunctionStatus {
+    guard let function = bus.function(at: address) else { throw .operationNotSupportedByDevice }
+    return function
+  }
+
+  fileprivate func liveConfig(_ address: PCIAddress) throws(Errno) -> [UInt8] {
+    guard let config = bus.config(at: address) else { throw .operationNotSupportedByDevice }
+    return config
+  }
+
+  fileprivate func isEnabled(_ function: PCIBus.FunctionStatus) -> Bool {
+    switch function.driver {
+    case .none: false
+    case .host: true
+    case .vfio:
+      vfio.group(function.group)?.members.contains {
+        $0.device.name == function.address.description && $0.openCount > 0
+      } ?? false
+    }
+  }
+}

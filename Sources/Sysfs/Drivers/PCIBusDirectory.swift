@@ -1,0 +1,97 @@
+import DeviceKit
+import SystemPackage
+import VFIOCore
+
+/// The files of the bus (drivers/base/bus.c, drivers/pci/pci-sysfs.c).
+private enum BusName: String, CaseIterable, Sendable {
+  case devices, drivers
+  case driversProbe = "drivers_probe"
+  case rescan
+}
+
+/// The files of a driver.
+private enum DriverName: String, CaseIterable, Sendable {
+  case bind
+  case newID = "new_id"
+  case removeID = "remove_id"
+  case unbind
+}
+
+extension SysfsDirectory {
+  /// `/sys/bus/pci`
+  static func pciBus(_ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(BusName.self) { name in
+      switch name {
+      case .devices: .directory(.pciDevices(machine))
+      case .drivers: .directory(.pciDrivers(machine))
+      case .driversProbe: .action(machine.drivers.probe)
+      case .rescan: .action(machine.drivers.rescan)
+      }
+    }
+  }
+
+  /// `/sys/bus/pci/devices`: symlinks to all functions and bridges.
+  private static func pciDevices(_ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(
+      names: { machine.addresses.map(\.description) },
+      child: { name in
+        machine.slot(named: name).map {
+          symlink(from: ["bus", "pci", "devices"], to: machine.path(of: $0.address))
+        }
+      })
+  }
+
+  /// `/sys/bus/pci/drivers`
+  private static func pciDrivers(_ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(
+      names: { machine.drivers.names },
+      child: { name in
+        machine.drivers.driver(named: name).map { .directory(.driver($0, name, machine)) }
+      })
+  }
+
+  /// A driver's files, and symlinks to the functions that it has.
+  private static func driver(
+    _ driver: PCIBus.Driver, _ name: String, _ machine: SysfsMachine
+  ) -> SysfsDirectory {
+    let drivers = machine.drivers
+    let files = SysfsDirectory(DriverName.self) { name in
+      switch name {
+      case .bind: .action { text throws(Errno) in try drivers.bind(driver, text) }
+      case .newID: .action { text throws(Errno) in try drivers.addID(driver, text) }
+      case .removeID: .action { text throws(Errno) in try drivers.removeID(driver, text) }
+      case .unbind:
+        .file(
+          SysfsFile(
+            0o200, write: { text throws(Errno) in try drivers.unbind(driver, text) }))
+      }
+    }
+    return SysfsDirectory(
+      names: {
+        machine.bus.functions.filter { $0.driver == driver }.map(\.address.description)
+          + files.names
+      },
+      child: { child in
+        if let file = files[child] { return file }
+        guard case (let address, .function(let function))? = machine.slot(named: child),
+          function.driver == driver
+        else { return nil }
+        return symlink(from: ["bus", "pci", "drivers", name], to: machine.path(of: address))
+      })
+  }
+}
+
+extension SysfsNode {
+  /// A file to write to, whose effect is there at once.
+  fileprivate static func action(
+    _ act: @escaping @Sendable ([UInt8]) throws(Errno) -> Void
+  ) -> SysfsNode {
+    .file(
+      SysfsFile(
+        0o200,
+        write: { text throws(Errno) in
+          try act(text)
+          return .done
+        }))
+  }
+}

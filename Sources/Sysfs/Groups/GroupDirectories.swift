@@ -1,0 +1,146 @@
+import DeviceKit
+import SystemPackage
+import VFIOCore
+
+/// The files of a group's device (drivers/base/core.c).
+private enum GroupName: String, CaseIterable, Sendable {
+  case dev, devices, subsystem, uevent
+}
+
+extension SysfsDirectory {
+  /// `/sys/class/vfio`
+  static func vfioClass(_ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(
+      names: { machine.groups.map(machine.options.dialect.name) },
+      child: { name in
+        machine.group(named: name).map {
+          symlink(from: ["class", "vfio"], to: machine.path(of: $0))
+        }
+      })
+  }
+
+  /// `/sys/devices/virtual/vfio`
+  static func vfioDevices(_ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(
+      names: { machine.groups.map(machine.options.dialect.name) },
+      child: { name in machine.group(named: name).map { .directory(.group($0, machine)) } })
+  }
+
+  private static func group(_ group: VFIOCore.GroupID, _ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(GroupName.self) { name in
+      switch name {
+      case .dev:
+        guard machine.options.deviceNumber(group) != nil else { return nil }
+        return .file(
+          SysfsFile(
+            0o444,
+            read: { () throws(Errno) in
+              guard let number = machine.options.deviceNumber(group) else {
+                throw .operationNotSupportedByDevice
+              }
+              return line("\(number.major):\(number.minor)")
+            }))
+      case .devices:
+        // The document's; Linux has it in /sys/kernel/iommu_groups.
+        guard machine.options.dialect == .draft2011 else { return nil }
+        let path = machine.path(of: group) + ["devices"]
+        return .directory(.members(of: group, at: path, machine))
+      case .subsystem:
+        return symlink(from: machine.path(of: group), to: ["class", "vfio"])
+      case .uevent:
+        return .file(
+          SysfsFile(
+            0o644, read: { () throws(Errno) in Array(machine.uevent(of: group).utf8) },
+            write: { text throws(Errno) in try takeUEvent(text) }))
+      }
+    }
+  }
+
+  /// Symlinks to the devices of a group.
+  private static func members(
+    of group: VFIOCore.GroupID, at path: [String], _ machine: SysfsMachine
+  ) -> SysfsDirectory {
+    SysfsDirectory(
+      names: { machine.vfio.group(group)?.members.map(\.device.name) ?? [] },
+      child: { name in
+        guard case (let address, .function(let function))? = machine.slot(named: name),
+          function.group == group
+        else { return nil }
+        return symlink(from: path, to: machine.path(of: address))
+      })
+  }
+
+  /// `/sys/kernel/iommu_groups` (drivers/iommu/iommu.c)
+  static func iommuGroups(_ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(
+      names: { machine.iommuGroups.map { "\($0.number)" } },
+      child: { name in
+        guard let group = machine.iommuGroup(named: name) else { return nil }
+        let path = SysfsMachine.path(ofIOMMUGroup: group) + ["devices"]
+        return .directory(
+          SysfsDirectory(
+            names: { ["devices"] },
+            child: {
+              $0 == "devices" ? .directory(.members(of: group, at: path, machine)) : nil
+            }))
+      })
+  }
+}
+
+extension SysfsMachine {
+  static func path(ofIOMMUGroup group: VFIOCore.GroupID) -> [String] {
+    ["kernel", "iommu_groups", "\(group.number)"]
+  }
+
+  /// The function's `iommu_group`: the document's file or today's symlink.
+  func iommuGroup(of function: PCIBus.FunctionStatus) -> SysfsNode {
+    switch options.dialect {
+    case .draft2011:
+      let text = line("\(function.group.number)")
+      return .file(SysfsFile(0o444, read: { () throws(Errno) in text }))
+    case .mainline:
+      return symlink(
+        from: path(of: function.address), to: Self.path(ofIOMMUGroup: function.group))
+    }
+  }
+
+  /// The IOMMU's groups, in order.
+  fileprivate var iommuGroups: [VFIOCore.GroupID] {
+    vfio.groupIDs.filter { $0.bus == PCIBus.name }
+  }
+
+  fileprivate func iommuGroup(named name: String) -> VFIOCore.GroupID? {
+    guard let number = UInt32(name), "\(number)" == name else { return nil }
+    let id = VFIOCore.GroupID(bus: PCIBus.name, number: number)
+    return vfio.group(id).map(\.id)
+  }
+
+  /// The groups that have a node, in order: in the document all of them, in Linux those that vfio-pci has a
+  /// device of.
+  fileprivate var groups: [VFIOCore.GroupID] {
+    iommuGroups.filter(hasNode)
+  }
+
+  fileprivate func group(named name: String) -> VFIOCore.GroupID? {
+    switch options.dialect {
+    case .draft2011:
+      guard name.hasPrefix("pci:") else { return nil }
+      return iommuGroup(named: String(name.dropFirst(4)))
+    case .mainline:
+      return iommuGroup(named: name).flatMap { hasNode($0) ? $0 : nil }
+    }
+  }
+
+  private func hasNode(_ group: VFIOCore.GroupID) -> Bool {
+    switch options.dialect {
+    case .draft2011: true
+    case .mainline: vfio.group(group)?.members.contains(where: \.isBound) ?? false
+    }
+  }
+
+  fileprivate func uevent(of group: VFIOCore.GroupID) -> String {
+    let number =
+      options.deviceNumber(group).map { "MAJOR=\($0.major)\nMINOR=\($0.minor)\n" } ?? ""
+    return number + "DEVNAME=vfio/\(options.dialect.name(of: group))\n"
+  }
+}

@@ -1,0 +1,53 @@
+import DeviceKit
+import VFIOCore
+
+extension SysfsDirectory {
+  private enum RootName: String, CaseIterable, Sendable {
+    case bus, `class`, devices, kernel
+  }
+
+  static func root(_ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(RootName.self) { name in
+      switch name {
+      case .bus: .directory(.only("pci", .pciBus(machine)))
+      case .class: .directory(.only("vfio", .vfioClass(machine)))
+      case .devices: .directory(.devices(machine))
+      // Linux has it since 3.6.
+      case .kernel:
+        machine.options.dialect == .mainline
+          ? .directory(.only("iommu_groups", .iommuGroups(machine))) : nil
+      }
+    }
+  }
+
+  /// A directory with one other in it.
+  private static func only(_ name: String, _ directory: SysfsDirectory) -> SysfsDirectory {
+    SysfsDirectory(names: { [name] }, child: { $0 == name ? .directory(directory) : nil })
+  }
+
+  /// `/sys/devices`
+  private static func devices(_ machine: SysfsMachine) -> SysfsDirectory {
+    let virtual = only("vfio", .vfioDevices(machine))
+    return SysfsDirectory(
+      names: { machine.rootBuses.map { "pci\($0)" } + ["virtual"] },
+      child: { name in
+        if name == "virtual" { return .directory(virtual) }
+        guard name.hasPrefix("pci"), let bus = PCIBusAddress(String(name.dropFirst(3))),
+          "pci\(bus)" == name, machine.isRootBus(bus)
+        else { return nil }
+        return .directory(.slots(on: bus, machine))
+      })
+  }
+
+  /// The functions and bridges of a bus.
+  static func slots(on bus: PCIBusAddress, _ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(
+      names: { machine.addresses(on: bus).map(\.description) },
+      child: { name in
+        guard let (address, slot) = machine.slot(named: name), address.busAddress == bus else {
+          return nil
+        }
+        return .directory(.pciDevice(slot, machine))
+      })
+  }
+}

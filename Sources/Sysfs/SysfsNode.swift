@@ -1,0 +1,76 @@
+public import SystemPackage
+public import VFIOCore
+
+/// What a path below `/sys` leads to.
+public enum SysfsNode: Sendable {
+  case directory(SysfsDirectory)
+  case file(SysfsFile)
+  /// Where the link leads: relative, as sysfs has it.
+  case symlink(String)
+
+  /// The permissions that `stat` shows, as sysfs has them; everything belongs to root.
+  public var permissions: FilePermissions {
+    switch self {
+    case .directory: FilePermissions(rawValue: 0o755)
+    case .file(let file): file.permissions
+    case .symlink: FilePermissions(rawValue: 0o777)
+    }
+  }
+}
+
+/// A directory of the emulated `/sys`. Costs nothing until it is looked into, and shows what is there
+/// at that moment.
+public struct SysfsDirectory: Sendable {
+  private let list: @Sendable () -> [String]
+  private let find: @Sendable (String) -> SysfsNode?
+
+  /// - Parameters:
+  ///   - names: what is in it, each name once.
+  ///   - child: nil for a name that is not in it; not called for `.` and `..`.
+  init(
+    names: @escaping @Sendable () -> [String],
+    child: @escaping @Sendable (String) -> SysfsNode?
+  ) {
+    list = names
+    find = child
+  }
+
+  /// Without `.` and `..`.
+  public var names: [String] { list() }
+
+  /// - Returns: nil for a name that is not in it.
+  public subscript(name: String) -> SysfsNode? { find(name) }
+}
+
+/// A file of the emulated `/sys`.
+public struct SysfsFile: Sendable {
+  public typealias Read = @Sendable () throws(Errno) -> [UInt8]
+  public typealias Write = @Sendable ([UInt8]) throws(Errno) -> SysfsWrite
+
+  public var permissions: FilePermissions
+  /// What `stat` says, in bytes: 4096 for every attribute, whatever it holds (fs/sysfs/file.c).
+  public var size: UInt64
+  /// What it holds now, all of it. Reads of one open description are parts of what the first gave. Throws
+  /// `ENODEV` when the object behind the file is gone, `EIO` for what can only be mapped. Nil where it
+  /// cannot be opened for reading: `EACCES`, for root as well (fs/kernfs/file.c).
+  public var read: Read?
+  /// Takes one `write` whole, a trailing newline or none, and acts. Nil where it cannot be opened for
+  /// writing: `EACCES`.
+  public var write: Write?
+
+  init(_ permissions: UInt16, size: UInt64 = 4096, read: Read? = nil, write: Write? = nil) {
+    self.permissions = FilePermissions(rawValue: CInterop.Mode(permissions))
+    self.size = size
+    self.read = read
+    self.write = write
+  }
+}
+
+/// How a write that did not fail ends.
+public enum SysfsWrite: Sendable {
+  /// All bytes are taken, and their effect is there.
+  case done
+  /// The answer, `.value` with the count of bytes, comes later and holds no thread until then. Cancelling
+  /// takes the write back: it had no effect.
+  case later(DeferredAnswer)
+}

@@ -1,0 +1,93 @@
+import CLinux
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import ClientAccess
+
+@Suite struct AddressSpaceTests {
+  /// A child process that waits; killed when the test is over.
+  private final class Child {
+    let pid: pid_t
+
+    init() throws {
+      var pid: pid_t = 0
+      var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("1000"), nil]
+      defer { for argument in arguments { free(argument) } }
+      try #require(posix_spawn(&pid, "/bin/sleep", nil, nil, &arguments, environ) == 0)
+      self.pid = pid
+    }
+
+    deinit {
+      end()
+    }
+
+    func end() {
+      kill(pid, SIGKILL)
+      waitpid(pid, nil, 0)
+    }
+  }
+
+  @Test func threadsShareOneObject() throws {
+    let table = AddressSpaceTable()
+    let main = try table.addressSpace(of: getpid(), tgid: getpid())
+    let here = try table.addressSpace(of: cl_gettid(), tgid: getpid())
+    #expect(main === here)
+  }
+
+  @Test func otherProcessesHaveTheirOwn() throws {
+    let table = AddressSpaceTable()
+    let child = try Child()
+    let mine = try table.addressSpace(of: getpid(), tgid: getpid())
+    let other = try table.addressSpace(of: child.pid, tgid: child.pid)
+    #expect(mine !== other)
+    #expect(try other === table.addressSpace(of: child.pid, tgid: child.pid))
+  }
+
+  @Test func aDeadProcessIsNobodysMemory() throws {
+    let child = try Child()
+    let space = try ProcessAddressSpace(thread: child.pid, tgid: child.pid)
+    #expect(space.isAlive)
+    child.end()
+    #expect(!space.isAlive)
+    var byte: UInt8 = 0
+    #expect(throws: Errno.badAddress) {
+      try withUnsafeMutableBytes(of: &byte) { try space.read(ClientAddress(0x1000), into: $0) }
+    }
+  }
+
+  @Test func memoryIsReachedAndChecked() throws {
+    let space = try ProcessAddressSpace(thread: getpid(), tgid: getpid())
+    let size = 4096
+    let memory = try #require(
+      mmap(nil, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+    defer { munmap(memory, 2 * size) }
+    let start = ClientAddress(UInt64(UInt(bitPattern: memory)))
+    let end = try #require(start.advanced(by: UInt64(2 * size)))
+    var value: UInt32 = 0xabcd
+    try withUnsafeBytes(of: &value) { try space.write(start, from: $0) }
+    #expect(memory.load(as: UInt32.self) == 0xabcd)
+    try space.checkMapped(start..<end, writable: true)
+    mprotect(memory + size, size, PROT_READ)
+    try space.checkMapped(start..<end, writable: false)
+    #expect(throws: Errno.badAddress) { try space.checkMapped(start..<end, writable: true) }
+    mprotect(memory + size, size, PROT_NONE)
+    #expect(throws: Errno.badAddress) { try space.checkMapped(start..<end, writable: false) }
+  }
+
+  @Test func lockedMemoryIsCounted() throws {
+    let space = try ProcessAddressSpace(thread: getpid(), tgid: getpid())
+    try space.lock(8192, limit: 8192)
+    #expect(throws: Errno.noMemory) { try space.lock(1, limit: 8192) }
+    #expect(throws: Errno.noMemory) { try space.lock(.max, limit: .max) }
+    space.unlock(4096)
+    try space.lock(4096, limit: 8192)
+  }
+
+  @Test func theStatusOfAThread() throws {
+    let status = try ProcFS.status(of: cl_gettid())
+    #expect(status.tgid == getpid())
+    #expect(status.tracer == 0)
+    #expect(throws: Errno.noSuchProcess) { try ProcFS.status(of: Int32.max) }
+  }
+}

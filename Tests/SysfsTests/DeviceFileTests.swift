@@ -1,0 +1,200 @@
+import DeviceKit
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import Sysfs
+
+/// What the files of functions and bridges say.
+struct DeviceFileTests {
+  let machine: TestMachine
+
+  init() throws {
+    machine = try TestMachine()
+  }
+
+  private func device(_ name: String, _ file: String) -> String {
+    "bus/pci/devices/\(name)/\(file)"
+  }
+
+  @Test func aFunction() throws {
+    let expected = [
+      "vendor": "0x1234\n", "device": "0x11e8\n", "subsystem_vendor": "0x1af4\n",
+      "subsystem_device": "0x1100\n", "class": "0x00ff00\n", "revision": "0x10\n", "irq": "0\n",
+      "iommu_group": "240\n", "driver_override": "(null)\n", "numa_node": "-1\n",
+      "local_cpus": "3\n", "local_cpulist": "0-1\n", "enable": "1\n",
+      "modalias": "pci:v00001234d000011E8sv00001AF4sd00001100bc00scFFi00\n",
+      "uevent": """
+      DRIVER=edu
+      PCI_CLASS=FF00
+      PCI_ID=1234:11E8
+      PCI_SUBSYS_ID=1AF4:1100
+      PCI_SLOT_NAME=0000:06:0d.0
+      MODALIAS=pci:v00001234d000011E8sv00001AF4sd00001100bc00scFFi00
+
+      """,
+      "resource": """
+      0x00000000c0000000 0x00000000c00fffff 0x0000000000040200
+      0x0000000000000000 0x0000000000000000 0x0000000000000000
+      0x0000000000000000 0x0000000000000000 0x0000000000000000
+      0x0000000000000000 0x0000000000000000 0x0000000000000000
+      0x0000000000000000 0x0000000000000000 0x0000000000000000
+      0x0000000000000000 0x0000000000000000 0x0000000000000000
+      0x0000000000000000 0x0000000000000000 0x0000000000000000
+
+      """,
+    ]
+    for (file, text) in expected {
+      #expect(try machine.cat(device(TestMachine.first, file)) == text, "\(file)")
+    }
+  }
+
+  @Test func aFunctionWithEverything() throws {
+    let expected = [
+      "vendor": "0x1111\n", "device": "0x2a2a\n", "subsystem_vendor": "0x3333\n",
+      "subsystem_device": "0x4b4b\n", "class": "0x0201ab\n", "revision": "0x03\n",
+      "iommu_group": "3\n",
+      "modalias": "pci:v00001111d00002A2Asv00003333sd00004B4Bbc02sc01iAB\n",
+      "resource": """
+      0x00000000c0200000 0x00000000c0200fff 0x0000000000040200
+      0x0000000000001000 0x000000000000101f 0x0000000000040101
+      0x0000004000000000 0x00000041ffffffff 0x000000000014220c
+      0x0000000000000000 0x0000000000000000 0x0000000000000000
+      0x00000000c0201000 0x00000000c020101f 0x0000000000042208
+      0x0000000000000000 0x000000007fffffff 0x0000000020040200
+      0x0000000000000000 0x0000000000000000 0x0000000000000000
+
+      """,
+    ]
+    for (file, text) in expected {
+      #expect(try machine.cat(device(TestMachine.onRoot, file)) == text, "\(file)")
+    }
+    let sizes: [String: UInt64] = [
+      "resource0": 4096, "resource1": 32, "resource2": 1 << 33, "resource4": 32,
+      "resource5": 1 << 31,
+    ]
+    for (file, size) in sizes {
+      #expect(try machine.file(device(TestMachine.onRoot, file)).size == size)
+      #expect(throws: Errno.ioError) { try machine.read(device(TestMachine.onRoot, file)) }
+    }
+    #expect(!machine.exists(device(TestMachine.onRoot, "resource3")))
+    let uevent = try machine.cat(device(TestMachine.onRoot, "uevent"))
+    #expect(uevent.hasPrefix("DRIVER=vfio\nPCI_CLASS=201AB\nPCI_ID=1111:2A2A\n"))
+    let free = try machine.cat(device(TestMachine.free, "uevent"))
+    #expect(free.hasPrefix("PCI_CLASS=201AB\n"))
+  }
+
+  @Test func aBridge() throws {
+    let expected = [
+      "vendor": "0x8086\n", "device": "0x244e\n", "subsystem_vendor": "0x0000\n",
+      "subsystem_device": "0x0000\n", "class": "0x060400\n", "revision": "0x90\n", "irq": "0\n",
+      "numa_node": "-1\n", "local_cpus": "3\n", "enable": "1\n",
+      "modalias": "pci:v00008086d0000244Esv00000000sd00000000bc06sc04i00\n",
+      "uevent": """
+      PCI_CLASS=60400
+      PCI_ID=8086:244E
+      PCI_SUBSYS_ID=0000:0000
+      PCI_SLOT_NAME=0000:00:1e.0
+      MODALIAS=pci:v00008086d0000244Esv00000000sd00000000bc06sc04i00
+
+      """,
+    ]
+    for (file, text) in expected {
+      #expect(try machine.cat(device(TestMachine.bridge, file)) == text, "\(file)")
+    }
+    let resource = try machine.cat(device(TestMachine.bridge, "resource"))
+    #expect(resource.split(separator: "\n").count == 11)
+    let config = try machine.read(device(TestMachine.bridge, "config"))
+    #expect(config.count == 256)
+    #expect(config[..<16] == [0x86, 0x80, 0x4e, 0x24, 7, 0, 0, 0, 0x90, 0, 4, 6, 0, 0, 1, 0])
+    #expect(config[0x18..<0x28] == [0, 6, 6, 0, 0xf0, 0, 0, 0, 0xf0, 0xff, 0, 0, 0xf0, 0xff, 0, 0])
+  }
+
+  @Test func bridgesInARow() throws {
+    func bridge(_ address: String, _ secondary: UInt8) throws -> PCIBridge {
+      PCIBridge(
+        address: try #require(PCIAddress(address)), secondary: secondary, vendorID: 0x104c,
+        deviceID: 0x8232)
+    }
+    // The last one leads nowhere: to its own bus.
+    let options = SysfsOptions(bridges: [
+      try bridge("0000:00:01.0", 1), try bridge("0000:01:00.0", 2), try bridge("0000:02:00.0", 9),
+      try bridge("0000:02:01.0", 4), try bridge("0000:05:00.0", 5),
+    ])
+    let empty = try TestMachine(populated: false)
+    let tree = SysfsTree(bus: empty.bus, vfio: empty.vfio, options: options)
+    try empty.add("0000:09:00.0", group: 1, driver: .none)
+    let place = try tree.resolve("bus/pci/devices/0000:09:00.0")
+    let path = "devices/pci0000:00/0000:00:01.0/0000:01:00.0/0000:02:00.0/0000:09:00.0"
+    #expect(place.joined(separator: "/") == path)
+    #expect(tree.lookup(place + ["vendor"]) != nil)
+    let subordinates = ["0000:00:01.0": 9, "0000:01:00.0": 9, "0000:02:01.0": 4, "0000:05:00.0": 5]
+    for (name, number) in subordinates {
+      let config = try tree.resolve("bus/pci/devices/\(name)/config")
+      guard case .file(let file)? = tree.lookup(config), let read = file.read else {
+        Issue.record("\(name) has no config")
+        continue
+      }
+      #expect(try read()[0x1a] == UInt8(number), "\(name)")
+    }
+    #expect(tree.lookup(["devices", "pci0000:05", "0000:05:00.0", "0000:05:00.0"]) == nil)
+  }
+
+  /// Configuration space and `enable` follow what a client does.
+  @Test func filesAreLive() throws {
+    let config = try machine.read(device(TestMachine.onRoot, "config"))
+    #expect(config.count == 256)
+    #expect(config[..<4] == [0x11, 0x11, 0x2a, 0x2a])
+    #expect(config[0x10..<0x14] == [0x00, 0x00, 0x20, 0xc0])
+    #expect(try machine.cat(device(TestMachine.onRoot, "enable")) == "0\n")
+    let use = try ClientDouble().use(machine, 3, device: TestMachine.onRoot)
+    #expect(try machine.cat(device(TestMachine.onRoot, "enable")) == "1\n")
+    // The interrupt line register, on the last of the opened files.
+    let opened = try #require(use.files.last)
+    try [UInt8(11)].withUnsafeBytes { bytes in
+      _ = try opened.write(at: 7 << 40 | 0x3c, from: bytes)
+    }
+    #expect(try machine.cat(device(TestMachine.onRoot, "irq")) == "11\n")
+    #expect(try machine.read(device(TestMachine.onRoot, "config"))[0x3c] == 11)
+    use.end()
+    #expect(try machine.cat(device(TestMachine.onRoot, "enable")) == "0\n")
+    #expect(try machine.cat(device(TestMachine.free, "enable")) == "0\n")
+  }
+
+  /// As an open file outlives its device.
+  @Test func filesOfAFunctionThatIsGone() throws {
+    let names = ["config", "irq", "enable", "driver_override", "uevent"]
+    let files = try names.map { try machine.file(device(TestMachine.first, $0)) }
+    let override = try machine.file(device(TestMachine.first, "driver_override"))
+    let remove = try machine.file(device(TestMachine.first, "remove"))
+    try machine.bus.remove(#require(PCIAddress(TestMachine.first)))
+    for (name, file) in zip(names, files) {
+      let read = try #require(file.read)
+      #expect(errno(read) == .operationNotSupportedByDevice, "\(name)")
+    }
+    for file in [override, remove] {
+      let write = try #require(file.write)
+      #expect(throws: Errno.operationNotSupportedByDevice) { try write(Array("1\n".utf8)) }
+    }
+  }
+
+  @Test func processorSets() {
+    #expect([1, 2, 4, 31, 32].map(ProcessorSet.mask) == ["1", "3", "f", "7fffffff", "ffffffff"])
+    #expect(ProcessorSet.mask(33) == "1,ffffffff")
+    #expect(ProcessorSet.mask(72) == "ff,ffffffff,ffffffff")
+    #expect(ProcessorSet.mask(0) == "0")
+    #expect([0, 1, 2, 72].map(ProcessorSet.list) == ["", "0", "0-1", "0-71"])
+  }
+
+  @Test(arguments: [
+    "bus/pci/devices/0000:06:0d.0", "bus/pci/devices/0000:00:1e.0", "class/vfio/pci:3",
+  ])
+  func events(path: String) throws {
+    for text in ["add", "change", "remove", "bind", "add 5d3a8f2e-0001-0000-0000-000000000000"] {
+      #expect(try machine.echoError(text, "\(path)/uevent") == nil, "\(text)")
+    }
+    for text in ["", "dance", "addx"] {
+      #expect(try machine.echoError(text, "\(path)/uevent") == .invalidArgument, "\(text)")
+    }
+  }
+}
