@@ -102,6 +102,13 @@ int cl_eventfd(void)
 	return fd < 0 ? -errno : fd;
 }
 
+int cl_eventfd_with(unsigned count, int flags)
+{
+	int fd = eventfd(count, flags | EFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 int cl_eventfd_signal(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };

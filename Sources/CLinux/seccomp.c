@@ -181,7 +181,7 @@ static void opens(struct program *p)
 	end(p, rule);
 }
 
-int cl_seccomp_filter(struct sock_filter *filter, size_t room)
+int cl_seccomp_filter(struct sock_filter *filter, size_t room, bool eventfds)
 {
 	struct program program = { filter, 0, room }, *p = &program;
 
@@ -210,6 +210,12 @@ int cl_seccomp_filter(struct sock_filter *filter, size_t room)
 	dumpable(p);
 	for (size_t i = 0; i < sizeof(notified) / sizeof(notified[0]); i++)
 		always(p, notified[i], NOTIFY);
+	if (eventfds) {
+		always(p, SYS_eventfd2, NOTIFY);
+#ifdef __x86_64__
+		always(p, SYS_eventfd, NOTIFY);
+#endif
+	}
 	result(p, ALLOW);
 	return p->length > room ? -E2BIG : (int)p->length;
 }
@@ -252,6 +258,7 @@ static enum cl_call_name name_of(int number)
 	case SYS_readlinkat: return CL_CALL_READLINKAT;
 	case SYS_faccessat: return CL_CALL_FACCESSAT;
 	case SYS_faccessat2: return CL_CALL_FACCESSAT2;
+	case SYS_eventfd2: return CL_CALL_EVENTFD2;
 	case SYS_getxattr: return CL_CALL_GETXATTR;
 	case SYS_lgetxattr: return CL_CALL_LGETXATTR;
 	case SYS_listxattr: return CL_CALL_LISTXATTR;
@@ -263,6 +270,7 @@ static enum cl_call_name name_of(int number)
 	case SYS_lstat: return CL_CALL_LSTAT;
 	case SYS_readlink: return CL_CALL_READLINK;
 	case SYS_access: return CL_CALL_ACCESS;
+	case SYS_eventfd: return CL_CALL_EVENTFD;
 #endif
 	}
 	return CL_CALL_OTHER;

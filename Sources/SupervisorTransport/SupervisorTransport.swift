@@ -58,7 +58,8 @@ public struct SupervisorTransport: Sendable {
   public func run(_ command: [String]) throws(TransportError) -> Int32 {
     ChildWatch.takeSignals()
     _ = cl_adopt_orphans()
-    let launch = try Launch(command)
+    let eventfds = Eventfds.areNeeded ? Eventfds() : nil
+    let launch = try Launch(command, eventfds: eventfds != nil)
     let watch = ChildWatch(launch.pid)
     let listener = Listener(owning: launch.listener, trace: options.trace.map { Trace($0) })
     let scratch: ScratchTree
@@ -66,7 +67,7 @@ public struct SupervisorTransport: Sendable {
     do {
       try launch.checkAccess()
       cl_raise_nofile()
-      (files, scratch) = try serve(listener)
+      (files, scratch) = try serve(listener, eventfds)
       try watch.starting()
     } catch {
       launch.cancel()
@@ -80,21 +81,30 @@ public struct SupervisorTransport: Sendable {
     return watch.exitStatus()
   }
 
-  private func serve(_ listener: Listener) throws(TransportError) -> (OpenFiles, ScratchTree) {
+  private func serve(
+    _ listener: Listener, _ eventfds: Eventfds?
+  ) throws(TransportError) -> (OpenFiles, ScratchTree) {
     let sys = options.sysfs.map { [SysDirectory(tree: $0)] } ?? []
     let tree = CombinedTree(trees: [DeviceDirectory(vfio: vfio)] + sys)
     let scratch = ScratchTree(tree, in: options.temporaryDirectory)
     do throws(Errno) {
       let files = try OpenFiles()
-      let clients = ClientServices(
-        events: try EventMonitor(), logger: logger,
+      let events = try EventMonitor()
+      var clients = ClientServices(
+        events: events, logger: logger,
         rightsNeeded: "vfio-cused run needs the right to trace its clients"
       ) { identity in
         files.file(OpenFiles.Key(identity))?.file
       }
+      if let eventfds {
+        clients.eventfd = { (thread, fd) throws(Errno) in
+          try eventfds.copy(of: fd, thread, events)
+        }
+      }
       let calls = FileCalls(files: files, clients: clients, work: work, logger: logger)
       let dispatcher = Dispatcher(
-        files: calls, paths: PathCalls(tree: tree, scratch: scratch, files: files))
+        files: calls, paths: PathCalls(tree: tree, scratch: scratch, files: files),
+        eventfds: eventfds)
       try files.start()
       try Receivers(listener) { dispatcher.handle($0) }.start()
       return (files, scratch)

@@ -43,7 +43,8 @@ public final class ProcessClient: Client {
   }
 
   public func eventfd(_ fd: Int32) throws(Errno) -> any EventSignal {
-    try thread.eventfd(fd, monitor: shared.events)
+    if let made = shared.eventfd { return try made(thread, fd) }
+    return try thread.eventfd(fd, monitor: shared.events)
   }
 
   public func lockedMemoryLimit() throws(Errno) -> UInt64 {
@@ -60,6 +61,8 @@ public struct ClientServices: Sendable {
   let rightsNeeded: String
   /// The VFIO file that a descriptor with this identity leads to.
   let file: @Sendable (FileIdentity) -> (any VFIOFile)?
+  /// Finds an eventfd of a client where we may not take copies of its descriptors; nil where we may.
+  public var eventfd: (@Sendable (ClientThread, Int32) throws(Errno) -> any EventSignal)?
 
   public init(
     events: EventMonitor, logger: Logger, rightsNeeded: String,

@@ -137,7 +137,7 @@ others() {
   judge "all of it in a user namespace"
   # As in a container: no pidfd_getfd, no kcmp.
   local name
-  for name in document_example lifetimes "threads 5" second_process fork_child; do
+  for name in document_example lifetimes "threads 5" second_process fork_child edu; do
     # shellcheck disable=SC2086
     user timeout -k 5 40 "$helpers/without" kcmp,pidfd_getfd "$cused" run -- "$clients/"$name \
       >"$work/out" 2>"$work/err"

@@ -11,8 +11,9 @@
 /* Reads and writes of at most so many bytes are notified, whatever their descriptor. */
 enum { CL_SMALL_READ = 8, CL_SMALL_WRITE = 32 };
 
-/* Writes the filter and returns its length in instructions, -E2BIG where `room` is too small. */
-int cl_seccomp_filter(struct sock_filter *filter, size_t room);
+/* Writes the filter and returns its length in instructions, -E2BIG where `room` is too small.
+ * With `eventfds`, their making is notified too. */
+int cl_seccomp_filter(struct sock_filter *filter, size_t room, bool eventfds);
 
 /* Installs it on the calling thread: the listener. Async-signal-safe. */
 int cl_seccomp_install(const struct sock_filter *filter, size_t length);
@@ -48,6 +49,8 @@ enum cl_call_name {
 	CL_CALL_LGETXATTR,
 	CL_CALL_LISTXATTR,
 	CL_CALL_LLISTXATTR,
+	CL_CALL_EVENTFD,
+	CL_CALL_EVENTFD2,
 };
 
 struct cl_call {

@@ -170,21 +170,23 @@ struct Transfers: Sendable {
 
 /// The position of a client's open description, which the kernel keeps for us.
 private struct Position: ~Copyable {
-  /// The same description for as long as this takes.
-  private let copy: OwnedFD
+  /// The same description for as long as this takes; negative where we may not have it.
+  private let copy: Int32
   let offset: UInt64
 
   init(_ fd: Int32, of thread: ClientThread) throws(Errno) {
     let tgid = try ProcFS.status(of: thread.id).tgid
     let process = OwnedFD(owning: try cl_pidfd_open(tgid).checked())
-    let copy = OwnedFD(owning: try cl_pidfd_getfd(process.rawValue, fd).checked())
-    let position = lseek(copy.rawValue, 0, SEEK_CUR)
-    guard position >= 0 else { throw Errno(rawValue: errno) }
-    offset = UInt64(position)
-    self.copy = copy
+    offset = try ProcFS.position(of: thread.id, fd: fd)
+    copy = cl_pidfd_getfd(process.rawValue, fd)
   }
 
+  /// Where the description is out of reach, the position stays.
   func advance(_ bytes: Int) {
-    lseek(copy.rawValue, off_t(bytes), SEEK_CUR)
+    if copy >= 0 { lseek(copy, off_t(bytes), SEEK_CUR) }
+  }
+
+  deinit {
+    if copy >= 0 { _ = cl_close(copy) }
   }
 }

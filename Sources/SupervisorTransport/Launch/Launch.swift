@@ -13,10 +13,12 @@ struct Launch: ~Copyable {
   var listener: Int32 { child.listener }
 
   /// - Throws: why there can be no client, as a sentence.
-  init(_ command: [String]) throws(TransportError) {
+  ///
+  /// - Parameter eventfds: whether the making of eventfds is notified.
+  init(_ command: [String], eventfds: Bool) throws(TransportError) {
     try Self.checkReadable(command)
     var filter = [sock_filter](repeating: sock_filter(), count: 256)
-    let length = cl_seccomp_filter(&filter, filter.count)
+    let length = cl_seccomp_filter(&filter, filter.count, eventfds)
     var child = cl_child()
     var step: Int32 = 0
     let result = Self.withArguments(command) { argv in

@@ -4,9 +4,11 @@ import CLinux
 struct Dispatcher: Sendable {
   let files: FileCalls
   let paths: PathCalls
+  let eventfds: Eventfds?
   private let dumpable = Dumpable()
 
-  init(files: FileCalls, paths: PathCalls) {
+  init(files: FileCalls, paths: PathCalls, eventfds: Eventfds?) {
+    self.eventfds = eventfds
     self.files = files
     self.paths = paths
   }
@@ -42,6 +44,8 @@ struct Dispatcher: Sendable {
     case CL_CALL_LGETXATTR: paths.extendedAttributes(call, followsLast: false, lists: false)
     case CL_CALL_LISTXATTR: paths.extendedAttributes(call, followsLast: true, lists: true)
     case CL_CALL_LLISTXATTR: paths.extendedAttributes(call, followsLast: false, lists: true)
+    case CL_CALL_EVENTFD: eventfds?.make(call, flags: 0)
+    case CL_CALL_EVENTFD2: eventfds?.make(call, flags: Call.int(call.argument1))
     default: call.proceed()
     }
   }
