@@ -44,12 +44,22 @@ let package = Package(
         "VFIOABI", "ClientAccess", "DeviceKit", "SoftIOMMU", logging, system,
       ], swiftSettings: swift),
     .target(
+      name: "Transport", dependencies: ["ClientAccess", "VFIOCore", logging, system],
+      swiftSettings: swift),
+    .target(
       name: "Sysfs", dependencies: ["DeviceKit", "VFIOCore", system], swiftSettings: swift),
     .target(name: "Devices", dependencies: ["DeviceKit"], swiftSettings: swift),
     .target(
       name: "CUSETransport",
       dependencies: [
-        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", logging, system,
+        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", "Transport", logging, system,
+      ],
+      swiftSettings: swift),
+    .target(
+      name: "SupervisorTransport",
+      dependencies: [
+        "CLinux", "ClientAccess", "Sysfs", "Threads", "Transport", "VFIOABI", "VFIOCore", logging,
+        system,
       ],
       swiftSettings: swift),
     .target(
@@ -64,9 +74,9 @@ let package = Package(
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "VFIOCore", "Threads",
-        logging,
-        system,
+        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "SupervisorTransport",
+        "Sysfs",
+        "Threads", "Transport", "VFIOCore", logging, system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -96,6 +106,9 @@ let package = Package(
         "ClientAccess", "DeviceKit", "Devices", "SoftIOMMU", "TestSupport", "VFIOABI", "VFIOCore",
         logging, system,
       ], swiftSettings: swift),
+    .testTarget(
+      name: "SupervisorTransportTests",
+      dependencies: ["CLinux", "SupervisorTransport", system], swiftSettings: swift),
     .testTarget(
       name: "SysfsTests",
       dependencies: [

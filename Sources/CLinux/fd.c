@@ -105,6 +105,13 @@ int cl_eventfd(void)
 	return fd < 0 ? -errno : fd;
 }
 
+int cl_eventfd_with(unsigned count, int flags)
+{
+	int fd = eventfd(count, flags | EFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static aio_context_t aio;
 static int nothing;
 

@@ -6,7 +6,10 @@ public import Logging
 import Synchronization
 import SystemPackage
 import Threads
+public import Transport
 public import VFIOCore
+
+public typealias TransportError = Transport.TransportError
 
 /// VFIO on character devices: a CUSE node for each group, and descriptors in the daemon's own FUSE mount.
 ///
@@ -68,9 +71,13 @@ public final class CUSETransport: @unchecked Sendable {
     let files = FileMount(path: directory.files, transport: self)
     self.files = files
     do throws(Errno) {
-      clients = ClientServices(events: try EventMonitor(), logger: logger) { [weak self] in
-        self?.file($0)
-      }
+      clients = ClientServices(
+        events: try EventMonitor(), logger: logger,
+        rightsNeeded: """
+          vfio-cused serve needs CAP_SYS_PTRACE, a kernel.yama.ptrace_scope below 3, and a pid \
+          namespace that holds its clients
+          """
+      ) { [weak self] in self?.file($0) }
       try pool.start()
     } catch {
       throw TransportError(.system, "cannot start threads: \(error)")

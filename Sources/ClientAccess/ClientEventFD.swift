@@ -8,7 +8,7 @@ public final class ClientEventFD: EventSignal {
   let fd: OwnedFD
   private let monitor: EventMonitor
 
-  init(_ fd: consuming OwnedFD, monitor: EventMonitor) {
+  public init(_ fd: consuming OwnedFD, monitor: EventMonitor) {
     self.fd = fd
     self.monitor = monitor
   }

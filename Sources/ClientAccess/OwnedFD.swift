@@ -20,6 +20,13 @@ public struct OwnedFD: ~Copyable, Sendable {
     try self.init(result: cl_open(path, flags, mode))
   }
 
+  /// Gives the descriptor away: the caller closes it.
+  public consuming func relinquish() -> Int32 {
+    let fd = rawValue
+    discard self
+    return fd
+  }
+
   deinit {
     _ = cl_close(rawValue)
   }

@@ -48,6 +48,30 @@ public enum ProcFS {
     throw .badFileDescriptor
   }
 
+  /// The number that all copies of an eventfd share, as in `fdinfo` since Linux 5.2.
+  ///
+  /// - Throws: `EBADF` when it is not open, `EINVAL` when it is something else.
+  public static func eventfdID(of thread: Int32, fd: Int32) throws(Errno) -> UInt64 {
+    let text: [UInt8]
+    do { text = try contents("/proc/\(thread)/fdinfo/\(fd)") } catch { throw .badFileDescriptor }
+    for line in text.split(separator: UInt8(ascii: "\n")) {
+      if let v = value(line, of: "eventfd-id:", radix: 10) { return v }
+    }
+    throw .invalidArgument
+  }
+
+  /// The file position of a descriptor, as in `fdinfo`.
+  ///
+  /// - Throws: `EBADF` when it is not open.
+  public static func position(of thread: Int32, fd: Int32) throws(Errno) -> UInt64 {
+    let text: [UInt8]
+    do { text = try contents("/proc/\(thread)/fdinfo/\(fd)") } catch { throw .badFileDescriptor }
+    for line in text.split(separator: UInt8(ascii: "\n")) {
+      if let v = value(line, of: "pos:", radix: 10) { return v }
+    }
+    throw .badFileDescriptor
+  }
+
   /// The whole text of a file in /proc.
   public static func contents(_ path: String) throws(Errno) -> [UInt8] {
     let file: OwnedFD

@@ -4,6 +4,7 @@ import DeviceKit
 import Devices
 import Glibc
 import Logging
+import Sysfs
 import SystemPackage
 import Threads
 import VFIOCore
@@ -12,6 +13,7 @@ import VFIOCore
 struct Machine {
   let vfio: VFIO
   private let pci: PCIBus
+  private let bridges: [PCIBridge]
 
   /// - Parameters:
   ///   - topology: a topology file; nil for the document's machine.
@@ -21,6 +23,11 @@ struct Machine {
       try path.map {
         try Topology(contentsOf: FilePath($0), models: DeviceCatalogue.kinds.keys)
       } ?? .default
+    bridges = topology.bridges.map { bridge in
+      PCIBridge(
+        address: bridge.address, secondary: bridge.secondary, vendorID: bridge.identity.vendorID,
+        deviceID: bridge.identity.deviceID, revision: bridge.identity.revision)
+    }
     vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     for device in topology.resolvedDevices() {
@@ -29,6 +36,17 @@ struct Machine {
         address: device.address, kind: kind, group: device.group,
         driver: PCIBus.Driver(device.driver))
     }
+  }
+
+  /// What stands in `/sys`, where group nodes have these numbers.
+  func sysfs(
+    deviceNumber: @escaping @Sendable (VFIOCore.GroupID) -> SysfsDeviceNumber?
+  ) -> SysfsTree {
+    SysfsTree(
+      bus: pci, vfio: vfio,
+      options: SysfsOptions(
+        bridges: bridges, deviceNumber: deviceNumber,
+        processors: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
   }
 
   /// `1 group, 2 devices`

@@ -1,5 +1,5 @@
 import ArgumentParser
-import CUSETransport
+import Transport
 
 /// The exit codes of sysexits.h that we use.
 enum Sysexits {
@@ -19,6 +19,8 @@ extension TransportError {
     case .notPermitted: Sysexits.notPermitted
     case .cannotCreate: Sysexits.cannotCreate
     case .alreadyRunning: Sysexits.temporaryFailure
+    case .noSuchProgram: ExitCode(127)
+    case .cannotRun: ExitCode(126)
     case .system: Sysexits.osError
     }
   }

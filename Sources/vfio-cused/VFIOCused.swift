@@ -6,7 +6,7 @@ struct VFIOCused: AsyncParsableCommand {
     commandName: "vfio-cused",
     abstract: "Emulates VFIO in userspace: unmodified programs run against virtual devices.",
     version: version,
-    subcommands: [Serve.self])
+    subcommands: [Run.self, Serve.self])
 
   static let version = "0.1.0"
 }

@@ -80,13 +80,13 @@ document_node() {
 }
 
 all_clients() {
-  local who limit command
-  while read -r who limit command; do
-    [[ -z $who || $who == \#* ]] && continue
+  local transport who limit command
+  while read -r transport who limit command; do
+    [[ $transport == serve || $transport == both ]] || continue
     # shellcheck disable=SC2086
     set -- $command
     client "$command" "$who" "$limit" "$clients/$1" "${@:2}"
-  done <"$here/clients.table"
+  done <"$here/../Clients/clients.table"
 }
 
 under_strace() {

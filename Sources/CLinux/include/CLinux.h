@@ -5,10 +5,15 @@
 
 #include "cl_fd.h"
 #include "cl_kcmp.h"
+#include "cl_launch.h"
+#include "cl_memfile.h"
 #include "cl_memory.h"
 #include "cl_mount.h"
 #include "cl_pidfd.h"
 #include "cl_ptrace.h"
+#include "cl_seccomp.h"
+#include "cl_signals.h"
+#include "cl_stat.h"
 #include "cl_thread.h"
 
 #endif

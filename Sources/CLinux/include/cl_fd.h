@@ -27,6 +27,8 @@ int cl_epoll_remove(int epfd, int fd);
 int cl_epoll_wait_one(int epfd, int timeout_ms, uint64_t *token);
 
 int cl_eventfd(void);
+/* The same with a count and flags of the caller's choice, close-on-exec. */
+int cl_eventfd_with(unsigned count, int flags);
 /* Adds 1, never blocks: the kernel's eventfd_signal(). */
 int cl_eventfd_signal(int fd);
 /* Takes the count, never blocks: 1 if there was one, 0 if not. */

@@ -1,0 +1,35 @@
+/* Files that stand for others in a client: memfd_create(2), open file description locks, inotify(7). */
+#ifndef CL_MEMFILE_H
+#define CL_MEMFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* An empty file that stays empty: what reaches it is a read of nothing or a write that fails. */
+int cl_memfile(const char *name);
+/* A file with these bytes. */
+int cl_snapshot(const char *name, const void *bytes, size_t size);
+/* A description of its own, with the lock that tells whether it is open. */
+int cl_memfile_open(int file, int flags);
+/* Whether a description with the lock is open somewhere. */
+bool cl_memfile_is_open(int file);
+
+int cl_inotify(void);
+/* Watches for closes of the file behind one of our descriptors: the watch. */
+int cl_inotify_watch(int inotify, int fd);
+int cl_inotify_unwatch(int inotify, int watch);
+/* The watches with news, at most `room`; 0 when there are none. Never waits. */
+int cl_inotify_read(int inotify, int *watches, int room);
+/* Waits for input of either: 0 after `timeout_ms`. */
+int cl_wait_either(int a, int b, int timeout_ms);
+
+struct cl_file_key {
+	uint64_t device, inode;
+};
+int cl_file_key(int fd, struct cl_file_key *key);
+/* The same of a descriptor of thread `tid`: -EBADF when it is not open. Holds no reference to it. */
+int cl_client_file_key(pid_t tid, int fd, struct cl_file_key *key);
+
+#endif

@@ -1,0 +1,78 @@
+/* seccomp(2) with user notification: the filter of a supervised process tree, and its calls. */
+#ifndef CL_SECCOMP_H
+#define CL_SECCOMP_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Reads and writes of at most so many bytes are notified, whatever their descriptor. */
+enum { CL_SMALL_READ = 8, CL_SMALL_WRITE = 32 };
+
+/* Writes the filter and returns its length in instructions, -E2BIG where `room` is too small.
+ * With `eventfds`, their making is notified too. */
+int cl_seccomp_filter(struct sock_filter *filter, size_t room, bool eventfds);
+
+/* Installs it on the calling thread: the listener. Async-signal-safe. */
+int cl_seccomp_install(const struct sock_filter *filter, size_t length);
+
+/* The system calls that are notified, under one name on all machines; CL_CALL_OTHER for the rest. */
+enum cl_call_name {
+	CL_CALL_OTHER,
+	CL_CALL_IOCTL,
+	CL_CALL_MMAP,
+	CL_CALL_PRCTL,
+	CL_CALL_READ,
+	CL_CALL_WRITE,
+	CL_CALL_PREAD,
+	CL_CALL_PWRITE,
+	CL_CALL_PREADV,
+	CL_CALL_PWRITEV,
+	CL_CALL_PREADV2,
+	CL_CALL_PWRITEV2,
+	CL_CALL_OPEN,
+	CL_CALL_CREAT,
+	CL_CALL_OPENAT,
+	CL_CALL_OPENAT2,
+	CL_CALL_STAT,
+	CL_CALL_LSTAT,
+	CL_CALL_FSTATAT,
+	CL_CALL_STATX,
+	CL_CALL_READLINK,
+	CL_CALL_READLINKAT,
+	CL_CALL_ACCESS,
+	CL_CALL_FACCESSAT,
+	CL_CALL_FACCESSAT2,
+	CL_CALL_GETXATTR,
+	CL_CALL_LGETXATTR,
+	CL_CALL_LISTXATTR,
+	CL_CALL_LLISTXATTR,
+	CL_CALL_EVENTFD,
+	CL_CALL_EVENTFD2,
+};
+
+struct cl_call {
+	uint64_t id;
+	uint64_t arguments[6];
+	pid_t thread;
+	enum cl_call_name name;
+};
+
+/* Waits for the next call: 0; -ENOENT when its caller is gone already. */
+int cl_seccomp_receive(int listener, struct cl_call *call);
+/* Ends the call with `value`, or with `-error` where that is not 0. */
+int cl_seccomp_answer(int listener, uint64_t id, int64_t value, int error);
+/* Lets the kernel carry the call out. */
+int cl_seccomp_continue(int listener, uint64_t id);
+/* Whether the caller still waits. */
+bool cl_seccomp_is_waiting(int listener, uint64_t id);
+/* Gives the caller a copy of `fd` under its lowest free number, which is returned. */
+int cl_seccomp_add_fd(int listener, uint64_t id, int fd, bool close_on_exec);
+/* Tells the kernel that caller and supervisor take turns; -EINVAL on kernels before 6.6. */
+int cl_seccomp_take_turns(int listener);
+/* Waits until no process uses the filter any more. */
+int cl_seccomp_wait_unused(int listener);
+
+#endif

@@ -1,0 +1,93 @@
+import ClientAccess
+import Glibc
+import Logging
+import SystemPackage
+import Threads
+import Transport
+import VFIOCore
+
+/// System calls on descriptors: ours are answered, all others carried out by the kernel.
+struct FileCalls: Sendable {
+  let files: OpenFiles
+  let clients: ClientServices
+  let work: WorkPool
+  let logger: Logger
+
+  /// The file that a descriptor of the caller leads to. Where it is none of ours, the call has been let go.
+  func file(_ call: Call, _ descriptor: UInt64) -> OpenFile? {
+    do throws(Errno) {
+      let file = try files.file(Call.int(descriptor), of: call.thread)
+      // The thread was looked at by its number: it must have been the caller's still.
+      guard let file, call.isWaiting else {
+        call.proceed()
+        return nil
+      }
+      return file
+    } catch {
+      if error != .badFileDescriptor {
+        logger.debug(
+          "cannot look at a descriptor",
+          metadata: ["pid": "\(call.thread.id)", "errno": "\(error)"])
+      }
+      call.proceed()
+      return nil
+    }
+  }
+
+  // MARK: ioctl
+
+  func ioctl(_ call: Call) {
+    guard let open = file(call, call.argument0) else { return }
+    // What a group answers may depend on a close that has returned already.
+    if open.isNode { files.settle() }
+    let client = ProcessClient(call.thread, clients)
+    do throws(Errno) {
+      let request = UInt32(truncatingIfNeeded: call.argument1)
+      answer(call, .success(try open.file.ioctl(request, call.argument2, from: client)))
+    } catch {
+      answer(call, .failure(error))
+    }
+  }
+
+  private func answer(_ call: Call, _ result: DeferredAnswer.Answer) {
+    switch result {
+    case .success(.value(let value)): call.answer(Int64(value))
+    case .failure(let error): call.fail(error)
+    case .success(.later(let answer)): wait(for: answer, call)
+    case .success(.file(let file)):
+      do throws(Errno) {
+        call.answer(Int64(try files.handOut(file, flags: O_RDWR, to: call)))
+      } catch {
+        call.fail(error)
+      }
+    }
+  }
+
+  func wait(for answer: DeferredAnswer, _ call: Call) {
+    answer.whenComplete { result in self.answer(call, result) }
+    cancelWhenGone(answer, call)
+  }
+
+  /// Signals that are handled do not interrupt the caller; one that kills it ends the wait.
+  private func cancelWhenGone(_ answer: DeferredAnswer, _ call: Call) {
+    work.after(.milliseconds(20)) { [weak answer] in
+      guard let answer else { return }
+      if call.isWaiting { return cancelWhenGone(answer, call) }
+      _ = answer.cancel()
+    }
+  }
+
+  // MARK: mmap
+
+  func mmap(_ call: Call) {
+    guard let open = file(call, call.argument4) else { return }
+    do throws(Errno) {
+      let request = MapRequest(
+        offset: call.argument5, length: call.argument1, isShared: call.argument3 & 1 != 0)
+      // A backing will be a memory file with each region at its offset, in place of the empty one.
+      switch try open.file.mmap(request) {}
+    } catch {
+      call.fail(error)
+    }
+  }
+}

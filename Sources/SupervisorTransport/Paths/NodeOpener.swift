@@ -1,0 +1,78 @@
+import CLinux
+import ClientAccess
+import Glibc
+import SystemPackage
+
+/// Answers an open of what an emulated path leads to.
+struct NodeOpener {
+  let call: Call
+  let flags: Int32
+  let scratch: ScratchTree
+  let files: OpenFiles
+
+  private var wantsWrite: Bool { flags & O_ACCMODE != O_RDONLY }
+  private var wantsRead: Bool { flags & O_ACCMODE != O_WRONLY }
+
+  func open(_ node: EmulatedNode, at path: String) throws(Errno) {
+    if flags & O_CREAT != 0 && flags & O_EXCL != 0 { throw .fileExists }
+    if case .directory(let names, let isWhole) = node {
+      return try openDirectory(path, names, isWhole: isWhole)
+    }
+    if flags & O_DIRECTORY != 0 { throw .notDirectory }
+    if flags & oPath != 0 {
+      return try give(try scratch.open(path, flags, listing: nil))
+    }
+    switch node {
+    case .directory: return
+    case .link: throw .tooManySymbolicLinkLevels
+    case .device(let device):
+      call.answer(Int64(try files.handOut(device.open(), flags: flags, isNode: true, to: call)))
+    case .file(let file): try open(file, at: path)
+    }
+  }
+
+  /// Opens a file of the machine that an emulated link leads to, as the kernel would have.
+  func openReal(_ path: String) throws(Errno) {
+    if flags & O_CREAT != 0 { throw .permissionDenied }
+    try give(try OwnedFD(path: path, flags | O_NOCTTY))
+  }
+
+  private func openDirectory(_ path: String, _ names: [String], isWhole: Bool) throws(Errno) {
+    if wantsWrite || flags & O_CREAT != 0 { throw .isDirectory }
+    // Where the machine has all of the names, its own directory shows them.
+    if !isWhole && names.allSatisfy({ Self.exists(path == "/" ? "/\($0)" : "\(path)/\($0)") }) {
+      return try openReal(path)
+    }
+    try give(try scratch.open(path, flags, listing: path))
+  }
+
+  private func open(_ file: EmulatedFile, at path: String) throws(Errno) {
+    if wantsWrite && file.write == nil { throw .permissionDenied }
+    if wantsRead && file.contents == nil { throw .permissionDenied }
+    if wantsWrite {
+      call.answer(Int64(try files.handOut(AttributeFile(path, file), flags: flags, to: call)))
+      return
+    }
+    let bytes = file.contents?() ?? []
+    let snapshot = bytes.withUnsafeBytes { buffer in
+      // SAFETY: the C side reads the array's own storage, for the length of the call.
+      cl_snapshot("vfio-cused-attribute", buffer.baseAddress, buffer.count)
+    }
+    let copy = OwnedFD(owning: try snapshot.checked())
+    try give(try OwnedFD(path: "/proc/self/fd/\(copy.rawValue)", O_RDONLY))
+  }
+
+  private func give(_ fd: consuming OwnedFD) throws(Errno) {
+    let number = try call.addDescriptor(fd.rawValue, closeOnExec: flags & O_CLOEXEC != 0)
+    _ = consume fd
+    call.answer(Int64(number))
+  }
+
+  private static func exists(_ path: String) -> Bool {
+    var buffer = stat()
+    return lstat(path, &buffer) == 0
+  }
+}
+
+/// `O_PATH`, which Glibc shows only to C.
+private let oPath: Int32 = 0o10000000

@@ -1,0 +1,224 @@
+import CLinux
+import ClientAccess
+import Glibc
+import SystemPackage
+import VFIOCore
+
+/// System calls on paths: the emulated ones are answered, all others carried out by the kernel.
+struct PathCalls: Sendable {
+  let tree: CombinedTree
+  let scratch: ScratchTree
+  let files: OpenFiles
+  private let attributes = NodeAttributes()
+
+  init(tree: CombinedTree, scratch: ScratchTree, files: OpenFiles) {
+    self.tree = tree
+    self.scratch = scratch
+    self.files = files
+  }
+
+  /// Where a call's path leads; nil where that is none of our business, and the call has been let go.
+  func resolve(
+    _ call: Call, _ address: UInt64, directory: UInt64, followsLast: Bool
+  ) throws(Errno) -> PathResolver.Result? {
+    guard let argument = PathArgument(call, at: address, directory: directory, tree: tree),
+      let base = argument.base(scratch: scratch.path)
+    else { return nil }
+    let result: PathResolver.Result
+    do throws(Errno) {
+      result = try PathResolver(tree: tree)
+        .resolve(argument.path, in: base, followsLast: followsLast)
+      if case .untouched = result { return nil }
+    } catch {
+      guard argument.isInOurRoot, call.isWaiting else { return nil }
+      throw error
+    }
+    return argument.isInOurRoot && call.isWaiting ? result : nil
+  }
+
+  static let workingDirectory = UInt64(bitPattern: Int64(AT_FDCWD))
+
+  // MARK: open
+
+  func open(_ call: Call) {
+    open(call, call.argument0, directory: Self.workingDirectory, flags: Call.int(call.argument1))
+  }
+
+  func creat(_ call: Call) {
+    let flags = O_CREAT | O_WRONLY | O_TRUNC
+    open(call, call.argument0, directory: Self.workingDirectory, flags: flags)
+  }
+
+  func openat(_ call: Call) {
+    open(call, call.argument1, directory: call.argument0, flags: Call.int(call.argument2))
+  }
+
+  func openat2(_ call: Call) {
+    // struct open_how begins with its flags.
+    var flags: UInt64 = 0
+    let isRead: Void? = try? withUnsafeMutableBytes(of: &flags) { bytes throws(Errno) in
+      // SAFETY: the bytes are those of `flags`, where any pattern is a value.
+      try call.thread.read(ClientAddress(call.argument2), into: bytes)
+    }
+    guard isRead != nil else { return call.proceed() }
+    open(
+      call, call.argument1, directory: call.argument0, flags: Int32(truncatingIfNeeded: flags))
+  }
+
+  private func open(_ call: Call, _ path: UInt64, directory: UInt64, flags: Int32) {
+    let opener = NodeOpener(call: call, flags: flags, scratch: scratch, files: files)
+    do throws(Errno) {
+      switch try resolve(
+        call, path, directory: directory, followsLast: flags & (O_NOFOLLOW | O_EXCL) == 0)
+      {
+      case nil, .untouched: call.proceed()
+      case .node(let path, let node): try opener.open(node, at: path)
+      case .real(let path): try opener.openReal(path)
+      }
+    } catch {
+      call.fail(error)
+    }
+  }
+
+  // MARK: stat
+
+  func stat(_ call: Call, followsLast: Bool) {
+    stat(
+      call, call.argument0, directory: Self.workingDirectory, followsLast: followsLast,
+      to: call.argument1, mask: nil)
+  }
+
+  func fstatat(_ call: Call) {
+    stat(
+      call, call.argument1, directory: call.argument0,
+      followsLast: Call.int(call.argument3) & atSymlinkNoFollow == 0, to: call.argument2, mask: nil)
+  }
+
+  func statx(_ call: Call) {
+    stat(
+      call, call.argument1, directory: call.argument0,
+      followsLast: Call.int(call.argument2) & atSymlinkNoFollow == 0, to: call.argument4,
+      mask: UInt32(truncatingIfNeeded: call.argument3))
+  }
+
+  private func stat(
+    _ call: Call, _ path: UInt64, directory: UInt64, followsLast: Bool, to buffer: UInt64,
+    mask: UInt32?
+  ) {
+    do throws(Errno) {
+      let bytes: [UInt8]
+      switch try resolve(call, path, directory: directory, followsLast: followsLast) {
+      case nil, .untouched: return call.proceed()
+      case .node(let path, let node):
+        bytes = try attributes.bytes(of: node, at: path, followsLast: followsLast, mask: mask)
+      case .real(let path):
+        bytes = try attributes.bytes(ofReal: path, followsLast: followsLast, mask: mask)
+      }
+      try write(bytes, to: buffer, of: call)
+      call.answer(0)
+    } catch {
+      call.fail(error)
+    }
+  }
+
+  private func write(_ bytes: [UInt8], to address: UInt64, of call: Call) throws(Errno) {
+    try bytes.withUnsafeBufferPointer { buffer throws(Errno) in
+      // SAFETY: the array's own storage, for the length of the call.
+      try call.thread.write(ClientAddress(address), from: UnsafeRawBufferPointer(buffer))
+    }
+  }
+
+  // MARK: readlink
+
+  func readlink(_ call: Call) {
+    readlink(
+      call, call.argument0, directory: Self.workingDirectory, to: call.argument1,
+      size: Call.int(call.argument2))
+  }
+
+  func readlinkat(_ call: Call) {
+    readlink(
+      call, call.argument1, directory: call.argument0, to: call.argument2,
+      size: Call.int(call.argument3))
+  }
+
+  private func readlink(
+    _ call: Call, _ path: UInt64, directory: UInt64, to buffer: UInt64, size: Int32
+  ) {
+    do throws(Errno) {
+      let text: [UInt8]
+      switch try resolve(call, path, directory: directory, followsLast: false) {
+      case nil, .untouched: return call.proceed()
+      case .node(_, .link(let target)): text = Array(target.utf8)
+      case .node: throw .invalidArgument
+      case .real(let path):
+        var link = [CChar](repeating: 0, count: 4096)
+        // SAFETY: the C side writes at most `count` bytes, NUL included.
+        let n = link.withUnsafeMutableBufferPointer {
+          cl_readlink(path, $0.baseAddress, Int32($0.count))
+        }
+        text = link.prefix(Int(try n.checked())).map { UInt8(bitPattern: $0) }
+      }
+      guard size > 0 else { throw .invalidArgument }
+      let part = Array(text.prefix(Int(size)))
+      try write(part, to: buffer, of: call)
+      call.answer(Int64(part.count))
+    } catch {
+      call.fail(error)
+    }
+  }
+
+  // MARK: access
+
+  func access(_ call: Call) {
+    access(
+      call, call.argument0, directory: Self.workingDirectory, mode: Call.int(call.argument1),
+      followsLast: true)
+  }
+
+  func faccessat(_ call: Call, hasFlags: Bool) {
+    access(
+      call, call.argument1, directory: call.argument0, mode: Call.int(call.argument2),
+      followsLast: !hasFlags || Call.int(call.argument3) & atSymlinkNoFollow == 0)
+  }
+
+  private func access(
+    _ call: Call, _ path: UInt64, directory: UInt64, mode: Int32, followsLast: Bool
+  ) {
+    do throws(Errno) {
+      switch try resolve(call, path, directory: directory, followsLast: followsLast) {
+      case nil, .untouched: return call.proceed()
+      case .node(_, let node):
+        if !attributes.permits(node, mode) { throw .permissionDenied }
+      case .real(let path):
+        if Glibc.access(path, mode) != 0 { throw Errno(rawValue: errno) }
+      }
+      call.answer(0)
+    } catch {
+      call.fail(error)
+    }
+  }
+}
+
+extension PathCalls {
+  // MARK: xattr
+
+  /// Emulated files have no extended attributes; `ls -l` asks.
+  func extendedAttributes(_ call: Call, followsLast: Bool, lists: Bool) {
+    do throws(Errno) {
+      switch try resolve(
+        call, call.argument0, directory: Self.workingDirectory, followsLast: followsLast)
+      {
+      case nil, .untouched: call.proceed()
+      case .node, .real:
+        if !lists { throw .noData }
+        call.answer(0)
+      }
+    } catch {
+      call.fail(error)
+    }
+  }
+}
+
+/// `AT_SYMLINK_NOFOLLOW`.
+let atSymlinkNoFollow: Int32 = 0x100

@@ -1,0 +1,145 @@
+import CLinux
+import ClientAccess
+import Glibc
+import Synchronization
+import SystemPackage
+
+/// The emulated directories as real ones, in a temporary directory.
+///
+/// A client that opens one has a descriptor of a real directory: listing it and looking up relative to it
+/// is then the kernel's work. Made when first needed; brought up to date at every open.
+final class ScratchTree: Sendable {
+  private let tree: any EmulatedTree
+  private let place: String
+  private let root = Mutex<String?>(nil)
+
+  /// - Parameter place: an existing directory to make it in.
+  init(_ tree: any EmulatedTree, in place: String) {
+    self.tree = tree
+    self.place = place
+  }
+
+  /// Where it is, once there is one.
+  var path: String? { root.withLock { $0 } }
+
+  /// Opens what stands for `path`.
+  ///
+  /// - Parameter directory: the directory whose names must be complete.
+  func open(_ path: String, _ flags: Int32, listing directory: String?) throws(Errno) -> OwnedFD {
+    let result: Result<OwnedFDBox, Errno> = root.withLock { root in
+      do throws(Errno) {
+        if root == nil {
+          let base = try make()
+          root = base
+          // All of it once, for links that lead from one place to another.
+          try sync("/", base, listing: directory)
+        }
+        guard let base = root else { throw .noSuchFileOrDirectory }
+        var parent = base
+        for name in path.split(separator: "/").dropLast() {
+          parent += "/\(name)"
+          mkdir(parent, 0o755)
+        }
+        if let directory {
+          try sync(directory, base, listing: directory)
+        } else {
+          try make(path, at: base + path, base, listing: nil)
+        }
+        return .success(OwnedFDBox(try OwnedFD(path: base + path, flags)))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get().take()
+  }
+
+  func remove() {
+    root.withLock { root in
+      if let path = root { _ = cl_remove_tree(path) }
+      root = nil
+    }
+  }
+
+  private func make() throws(Errno) -> String {
+    var template = Array("\(place)/vfio-cused-XXXXXX".utf8CString)
+    // SAFETY: a NUL-terminated string of our own, changed in place.
+    let isMade = template.withUnsafeMutableBufferPointer {
+      $0.baseAddress.map { mkdtemp($0) } ?? nil != nil
+    }
+    guard isMade else { throw Errno(rawValue: errno) }
+    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Makes the directory at `path` of the tree what it should be, below `base`.
+  private func sync(_ path: String, _ base: String, listing: String?) throws(Errno) {
+    guard case .directory(let names, let isWhole) = tree.node(at: path) else { return }
+    let place = path == "/" ? base : base + path
+    if mkdir(place, 0o755) != 0 && errno != EEXIST { throw Errno(rawValue: errno) }
+    let real = !isWhole && path == listing ? Self.names(in: path) : []
+    let old = Self.names(in: place)
+    for name in old where !names.contains(name) && (isWhole || path == listing) {
+      if !real.contains(name) { _ = cl_remove_tree("\(place)/\(name)") }
+    }
+    for name in names {
+      let inner = path == "/" ? "/\(name)" : "\(path)/\(name)"
+      try make(inner, at: base + inner, base, listing: listing)
+    }
+    // The machine's own, by their absolute paths.
+    for name in real where !names.contains(name) && !old.contains(name) {
+      symlink(path == "/" ? "/\(name)" : "\(path)/\(name)", "\(place)/\(name)")
+    }
+  }
+
+  private func make(
+    _ path: String, at place: String, _ base: String, listing: String?
+  ) throws(Errno) {
+    switch tree.node(at: path) {
+    case nil: return
+    case .directory: try sync(path, base, listing: listing)
+    case .link(let target):
+      unlink(place)
+      symlink(target, place)
+    case .device(let device):
+      let r = cl_make_node(place, device.mode)
+      if r != -EEXIST { try r.checked() }
+    case .file(let file):
+      let fd = try OwnedFD(path: place, O_WRONLY | O_CREAT | O_TRUNC, mode: file.mode | 0o200)
+      let bytes = file.contents?() ?? []
+      // SAFETY: the array's own storage, for the length of the call.
+      _ = bytes.withUnsafeBytes { Glibc.write(fd.rawValue, $0.baseAddress, $0.count) }
+    }
+  }
+
+  /// The names in a directory, but `.` and `..`.
+  static func names(in directory: String) -> [String] {
+    guard let stream = opendir(directory) else { return [] }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      // SAFETY: the entry is valid until the next readdir, and its name ends with a NUL.
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names
+  }
+}
+
+/// Carries a descriptor through a `Result`, which wants something copyable.
+private final class OwnedFDBox {
+  private var fd: Int32
+
+  init(_ fd: consuming OwnedFD) {
+    self.fd = fd.relinquish()
+  }
+
+  func take() -> OwnedFD {
+    defer { fd = -1 }
+    return OwnedFD(owning: fd)
+  }
+
+  deinit {
+    if fd >= 0 { _ = cl_close(fd) }
+  }
+}

@@ -1,0 +1,170 @@
+import CLinux
+import ClientAccess
+import SystemPackage
+import VFIOABI
+
+/// A system call as a line of text.
+struct TraceDecoder {
+  let call: Call
+
+  var text: String {
+    let fd = Call.int(call.argument0)
+    return switch call.name {
+    case CL_CALL_IOCTL: "ioctl(\(fd), \(ioctl))"
+    case CL_CALL_READ: "read(\(fd), \(hex(call.argument1)), \(call.argument2))"
+    case CL_CALL_WRITE: "write(\(fd), \(hex(call.argument1)), \(call.argument2))"
+    case CL_CALL_PREAD: "pread(\(fd), \(transfer))"
+    case CL_CALL_PWRITE: "pwrite(\(fd), \(transfer))"
+    case CL_CALL_PREADV, CL_CALL_PREADV2: "preadv(\(fd), \(transfer))"
+    case CL_CALL_PWRITEV, CL_CALL_PWRITEV2: "pwritev(\(fd), \(transfer))"
+    case CL_CALL_MMAP:
+      "mmap(\(call.argument1) bytes, \(Call.int(call.argument4)), \(place(call.argument5)))"
+    case CL_CALL_PRCTL: "prctl(\(call.argument0), \(call.argument1))"
+    case CL_CALL_OPEN, CL_CALL_CREAT: "open(\(string(call.argument0)))"
+    case CL_CALL_OPENAT, CL_CALL_OPENAT2: "open(\(string(call.argument1)))"
+    case CL_CALL_STAT, CL_CALL_LSTAT: "stat(\(string(call.argument0)))"
+    case CL_CALL_FSTATAT, CL_CALL_STATX: "stat(\(string(call.argument1)))"
+    case CL_CALL_READLINK: "readlink(\(string(call.argument0)))"
+    case CL_CALL_READLINKAT: "readlink(\(string(call.argument1)))"
+    case CL_CALL_ACCESS: "access(\(string(call.argument0)))"
+    case CL_CALL_FACCESSAT, CL_CALL_FACCESSAT2: "access(\(string(call.argument1)))"
+    default: "call"
+    }
+  }
+
+  // MARK: read and write
+
+  private var transfer: String {
+    "\(hex(call.argument1)), \(call.argument2), \(place(call.argument3))"
+  }
+
+  private func place(_ offset: UInt64) -> String {
+    let place = Draft2011.RegionOffset(fileOffset: offset)
+    let region =
+      Draft2011.PCIRegion(rawValue: place.index).map { "\($0)" } ?? "region \(place.index)"
+    return "\(region)+\(hex(place.offset))"
+  }
+
+  // MARK: ioctl
+
+  private var ioctl: String {
+    let number = UInt32(truncatingIfNeeded: call.argument1)
+    guard let request = Draft2011.Request(rawValue: number) else {
+      return "\(hex(UInt64(number))), \(hex(call.argument2))"
+    }
+    let argument = argument(of: request)
+    return argument.isEmpty ? Self.name(of: request) : "\(Self.name(of: request)), \(argument)"
+  }
+
+  private func argument(of request: Draft2011.Request) -> String {
+    switch request {
+    case .groupUnmerge, .groupGetIOMMUFD, .deviceReset: ""
+    case .groupMerge: load(Int32(0)).map { "[\($0)]" } ?? pointer
+    case .groupGetDeviceFD: string(call.argument2)
+    case .groupGetInfo:
+      load(Draft2011.GroupInfo()).map {
+        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue)))}"
+      } ?? pointer
+    case .iommuGetInfo:
+      load(Draft2011.IOMMUInfo()).map {
+        "{argsz=\($0.argsz), iova=\(hex($0.iovaMin))...\(hex($0.iovaMax)), "
+          + "pgsizes=\(hex($0.pgsizeBitmap))}"
+      } ?? pointer
+    case .iommuMapDMA:
+      load(Draft2011.DMAMap()).map {
+        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue))), vaddr=\(hex($0.vaddr)), "
+          + "iova=\(hex($0.iova)), size=\(hex($0.size))}"
+      } ?? pointer
+    case .iommuUnmapDMA:
+      load(Draft2011.DMAUnmap()).map {
+        "{argsz=\($0.argsz), iova=\(hex($0.iova)), size=\(hex($0.size))}"
+      } ?? pointer
+    case .deviceGetInfo:
+      load(Draft2011.DeviceInfo()).map {
+        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue))), regions=\($0.numRegions), "
+          + "irqs=\($0.numIRQs)}"
+      } ?? pointer
+    case .deviceGetRegionInfo:
+      load(Draft2011.RegionInfo()).map {
+        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue))), index=\($0.index), "
+          + "size=\(hex($0.size)), offset=\(hex($0.offset))}"
+      } ?? pointer
+    case .deviceGetIRQInfo:
+      load(Draft2011.IRQInfo()).map {
+        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue))), index=\($0.index), "
+          + "count=\($0.count)}"
+      } ?? pointer
+    case .deviceSetIRQEventfds, .deviceSetUnmaskIRQEventfds:
+      load(Draft2011.IRQEventfds()).map {
+        "{argsz=\($0.argsz), index=\($0.index), count=\($0.count)}"
+      } ?? pointer
+    case .deviceUnmaskIRQ:
+      load(Draft2011.UnmaskIRQ()).map {
+        "{argsz=\($0.argsz), index=\($0.index), subindex=\($0.subindex)}"
+      } ?? pointer
+    }
+  }
+
+  private static func name(of request: Draft2011.Request) -> String {
+    switch request {
+    case .groupGetInfo: "VFIO_GROUP_GET_INFO"
+    case .groupMerge: "VFIO_GROUP_MERGE"
+    case .groupUnmerge: "VFIO_GROUP_UNMERGE"
+    case .groupGetIOMMUFD: "VFIO_GROUP_GET_IOMMU_FD"
+    case .groupGetDeviceFD: "VFIO_GROUP_GET_DEVICE_FD"
+    case .iommuGetInfo: "VFIO_IOMMU_GET_INFO"
+    case .iommuMapDMA: "VFIO_IOMMU_MAP_DMA"
+    case .iommuUnmapDMA: "VFIO_IOMMU_UNMAP_DMA"
+    case .deviceGetInfo: "VFIO_DEVICE_GET_INFO"
+    case .deviceGetRegionInfo: "VFIO_DEVICE_GET_REGION_INFO"
+    case .deviceGetIRQInfo: "VFIO_DEVICE_GET_IRQ_INFO"
+    case .deviceSetIRQEventfds: "VFIO_DEVICE_SET_IRQ_EVENTFDS"
+    case .deviceUnmaskIRQ: "VFIO_DEVICE_UNMASK_IRQ"
+    case .deviceSetUnmaskIRQEventfds: "VFIO_DEVICE_SET_UNMASK_IRQ_EVENTFDS"
+    case .deviceReset: "VFIO_DEVICE_RESET"
+    }
+  }
+
+  // MARK: The caller's memory
+
+  private var pointer: String { hex(call.argument2) }
+
+  /// - Parameter empty: any value of the type.
+  private func load<T: BitwiseCopyable>(_ empty: T) -> T? {
+    var value = empty
+    do throws(Errno) {
+      try withUnsafeMutableBytes(of: &value) { bytes throws(Errno) in
+        // SAFETY: the bytes are those of `value`, where any pattern is a value.
+        try call.thread.read(ClientAddress(call.argument2), into: bytes)
+      }
+      return value
+    } catch {
+      return nil
+    }
+  }
+
+  /// The first bytes of a string, quoted.
+  private func string(_ address: UInt64) -> String {
+    var bytes = [UInt8](repeating: 0, count: 256)
+    let count = min(bytes.count, 4096 - Int(address % 4096))
+    do throws(Errno) {
+      try bytes.withUnsafeMutableBufferPointer { buffer throws(Errno) in
+        // SAFETY: the array's own storage, for the length of the call.
+        try call.thread.read(
+          ClientAddress(address),
+          into: UnsafeMutableRawBufferPointer(
+            UnsafeMutableBufferPointer(rebasing: buffer[..<count])))
+      }
+    } catch {
+      return hex(address)
+    }
+    let text = bytes[..<count].prefix { $0 != 0 }
+    // Control characters could make a line look like two.
+    return "\"" + String(decoding: text.map { $0 < 32 ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
+      + "\""
+  }
+
+  private func hex(_ value: UInt64) -> String {
+    "0x" + String(value, radix: 16)
+  }
+}

@@ -1,0 +1,83 @@
+public import ClientAccess
+public import Logging
+public import SystemPackage
+public import VFIOCore
+
+/// The thread behind a system call, for the length of that call.
+public final class ProcessClient: Client {
+  private let thread: ClientThread
+  private let shared: ClientServices
+
+  public init(_ thread: ClientThread, _ shared: ClientServices) {
+    self.thread = thread
+    self.shared = shared
+  }
+
+  public func read(
+    _ address: ClientAddress, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) {
+    try thread.read(address, into: buffer)
+  }
+
+  public func write(
+    _ address: ClientAddress, from buffer: UnsafeRawBufferPointer
+  ) throws(Errno) {
+    try thread.write(address, from: buffer)
+  }
+
+  public func addressSpace() throws(Errno) -> any AddressSpace {
+    do throws(Errno) {
+      let status = try ProcFS.status(of: thread.id)
+      return try shared.addressSpaces.addressSpace(of: thread.id, tgid: status.tgid)
+    } catch {
+      guard error.meansNoRight else { throw error }
+      shared.logger.warning(
+        "cannot tell whose call this is: the client cannot be examined; \(shared.rightsNeeded)",
+        metadata: ["pid": "\(thread.id)", "errno": "\(error)"])
+      throw .permissionDenied
+    }
+  }
+
+  public func file(_ fd: Int32) throws(Errno) -> (any VFIOFile)? {
+    shared.file(try thread.identify(fd))
+  }
+
+  public func eventfd(_ fd: Int32) throws(Errno) -> any EventSignal {
+    if let made = shared.eventfd { return try made(thread, fd) }
+    return try thread.eventfd(fd, monitor: shared.events)
+  }
+
+  public func lockedMemoryLimit() throws(Errno) -> UInt64 {
+    try thread.lockedMemoryLimit()
+  }
+}
+
+/// What clients share for as long as the transport runs.
+public struct ClientServices: Sendable {
+  let addressSpaces = AddressSpaceTable()
+  let events: EventMonitor
+  let logger: Logger
+  /// What to do where a client cannot be examined: the end of a sentence.
+  let rightsNeeded: String
+  /// The VFIO file that a descriptor with this identity leads to.
+  let file: @Sendable (FileIdentity) -> (any VFIOFile)?
+  /// Finds an eventfd of a client where we may not take copies of its descriptors; nil where we may.
+  public var eventfd: (@Sendable (ClientThread, Int32) throws(Errno) -> any EventSignal)?
+
+  public init(
+    events: EventMonitor, logger: Logger, rightsNeeded: String,
+    file: @escaping @Sendable (FileIdentity) -> (any VFIOFile)?
+  ) {
+    self.events = events
+    self.logger = logger
+    self.rightsNeeded = rightsNeeded
+    self.file = file
+  }
+}
+
+extension Errno {
+  /// Not allowed to reach into the caller, or not able to see it.
+  public var meansNoRight: Bool {
+    self == .notPermitted || self == .permissionDenied || self == .noSuchProcess
+  }
+}

@@ -1,0 +1,112 @@
+import CLinux
+import Glibc
+import Testing
+
+/// The filter, run by a small interpreter of what it may consist of.
+@Suite struct FilterTests {
+  private static let allow: UInt32 = 0x7fff_0000
+  private static let notify: UInt32 = 0x7fc0_0000
+  private static let noFunction: UInt32 = 0x0005_0000 | UInt32(ENOSYS)
+  private static let machine: UInt32 = 0xc000_003e
+  private static let workingDirectory = UInt64(bitPattern: -100)
+
+  private let filter: [sock_filter]
+
+  init() throws {
+    var filter = [sock_filter](repeating: sock_filter(), count: 256)
+    let length = cl_seccomp_filter(&filter, filter.count, true)
+    try #require(length > 0)
+    self.filter = Array(filter[..<Int(length)])
+  }
+
+  @Test func tooLittleRoomIsAnError() {
+    var filter = [sock_filter](repeating: sock_filter(), count: 8)
+    #expect(cl_seccomp_filter(&filter, filter.count, false) == -E2BIG)
+  }
+
+  @Test func everyPathEndsInAResult() {
+    for number in 0..<512 {
+      let result: UInt32 = action(number, [0, 0, 0, 0, 0, 0])
+      #expect([Self.allow, Self.notify, Self.noFunction].contains(result))
+    }
+  }
+
+  @Test func otherMachinesAreLeftAlone() {
+    #expect(action(16, [3, 0x3b64], machine: 0x4000_0003) == Self.allow)
+  }
+
+  @Test func x32IsRefused() {
+    #expect(action(0x4000_0000 + 514, [3, 0x3b64]) == Self.noFunction)
+  }
+
+  @Test func onlyVFIOIoctls() {
+    #expect(action(16, [3, 0x3b64]) == Self.notify)
+    #expect(action(16, [3, 0x4001_3b68]) == Self.notify)
+    #expect(action(16, [3, 0x5401]) == Self.allow)
+  }
+
+  @Test func smallTransfersOnly() {
+    #expect(action(0, [3, 0, 8]) == Self.notify)
+    #expect(action(0, [1000, 0, 4]) == Self.notify)
+    #expect(action(0, [3, 0, 9]) == Self.allow)
+    #expect(action(0, [0, 0, 4]) == Self.allow)
+    #expect(action(0, [3, 0, 1 << 32]) == Self.allow)
+    #expect(action(1, [1, 0, 13]) == Self.notify)
+    #expect(action(1, [1, 0, 33]) == Self.allow)
+  }
+
+  @Test func everyPread() {
+    for number in [17, 18, 295, 296, 327, 328] {
+      #expect(action(number, [1, 0, 1 << 20]) == Self.notify)
+    }
+  }
+
+  @Test func sharedMappingsOfFiles() {
+    #expect(action(9, [0, 4096, 3, 1, 5]) == Self.notify)
+    #expect(action(9, [0, 4096, 3, 3, 5]) == Self.notify)
+    #expect(action(9, [0, 4096, 3, 2, 5]) == Self.allow)
+    #expect(action(9, [0, 4096, 3, 0x21, UInt64(bitPattern: -1)]) == Self.allow)
+    #expect(action(9, [0, 4096, 3, 0x21, 0xffff_ffff]) == Self.allow)
+  }
+
+  @Test func opensFromTheWorkingDirectory() {
+    #expect(action(257, [Self.workingDirectory, 0, 0]) == Self.notify)
+    #expect(action(257, [0xffff_ff9c, 0, 0]) == Self.notify)
+    #expect(action(257, [5, 0, 0]) == Self.allow)
+    #expect(action(257, [5, 0, 0o2000002]) == Self.notify)
+    #expect(action(262, [5, 0, 0, 0]) == Self.allow)
+    #expect(action(262, [Self.workingDirectory, 0, 0, 0]) == Self.notify)
+  }
+
+  @Test func dumpable() {
+    #expect(action(157, [4, 0]) == Self.notify)
+    #expect(action(157, [3]) == Self.notify)
+    #expect(action(157, [38, 1]) == Self.allow)
+  }
+
+  private func action(
+    _ number: Int, _ arguments: [UInt64], machine: UInt32 = FilterTests.machine
+  ) -> UInt32 {
+    let arguments = arguments + Array(repeating: 0, count: 6 - arguments.count)
+    // struct seccomp_data: number, machine, instruction pointer, arguments.
+    let words: [UInt32] =
+      [UInt32(number), machine, 0, 0]
+      + arguments.flatMap { [UInt32(truncatingIfNeeded: $0), UInt32($0 >> 32)] }
+    var (a, at): (UInt32, Int) = (0, 0)
+    while filter.indices.contains(at) {
+      let i = filter[at]
+      at += 1
+      switch i.code {
+      case 0x20: a = words[Int(i.k / 4)]
+      case 0x06: return i.k
+      case 0x54: a &= i.k
+      case 0x15: at += Int(a == i.k ? i.jt : i.jf)
+      case 0x25: at += Int(a > i.k ? i.jt : i.jf)
+      case 0x35: at += Int(a >= i.k ? i.jt : i.jf)
+      case 0x45: at += Int(a & i.k != 0 ? i.jt : i.jf)
+      default: return 0
+      }
+    }
+    return 0
+  }
+}
