@@ -14,6 +14,16 @@ daemon=
 
 user() { setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }
 
+# An ordinary user may not reach into root's directories.
+if ! user test -x "$clients/document_example"; then
+  mkdir /tmp/programs
+  cp -r "$clients" /tmp/programs/clients
+  cp -r "$helpers" /tmp/programs/helpers
+  cp "$bin/vfio-cused" "$bin/waiting-daemon" /tmp/programs
+  chmod -R a+rX /tmp/programs
+  bin=/tmp/programs clients=/tmp/programs/clients helpers=/tmp/programs/helpers
+fi
+
 # Starts the daemon and waits until it says it is ready.
 start() { # [serve's options]
   : >"$log"

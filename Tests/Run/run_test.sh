@@ -16,7 +16,6 @@ if [[ -z $bin ]]; then
   swift build --quiet --product vfio-cused || exit 2
   bin=$(swift build --show-bin-path)
 fi
-cused=$bin/vfio-cused clients=$PWD/Tests/Clients/build helpers=$PWD/Tests/Run/build
 python=/usr/bin/python3
 work=$(mktemp -d) && chmod 777 "$work"
 trap 'rm -rf "$work"' EXIT
@@ -29,6 +28,15 @@ user() {
     "$@"
   fi
 }
+
+# An ordinary user may not reach into root's directories.
+if ! user test -x "$bin/vfio-cused" -a -r share/topology.yaml; then
+  mkdir "$work/tree"
+  cp -r share Tests "$bin/vfio-cused" "$work/tree"
+  chmod -R a+rX "$work/tree"
+  cd "$work/tree" && bin=$PWD
+fi
+cused=$bin/vfio-cused clients=$PWD/Tests/Clients/build helpers=$PWD/Tests/Run/build
 
 # Runs a command under vfio-cused run as an ordinary user; its status is in `status`, and what it
 # wrote in $work/out and $work/err.
