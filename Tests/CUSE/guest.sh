@@ -69,9 +69,9 @@ client() {
   local name=$1 who=$2 limit=$(($3 * 5)) status output=/tmp/client.out
   shift 3
   if [[ $who == root ]]; then
-    timeout -k 5 "$limit" "$@" >$output 2>&1
+    timeout -k 5 "$limit" "$@" >$output 2>&1 </dev/null
   else
-    user timeout -k 5 "$limit" "$@" >$output 2>&1
+    user timeout -k 5 "$limit" "$@" >$output 2>&1 </dev/null
   fi
   status=$?
   if ((status == 0)); then

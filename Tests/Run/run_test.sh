@@ -71,7 +71,8 @@ all_clients() {
     set -- $command
     if [[ $who == root ]]; then
       ((EUID == 0)) || continue
-      timeout -k 5 "$limit" "$cused" run -- "$clients/$1" "${@:2}" >"$work/out" 2>"$work/err"
+      timeout -k 5 "$limit" "$cused" run -- "$clients/$1" "${@:2}" >"$work/out" 2>"$work/err" \
+        </dev/null
       status=$?
       judge "$command as root"
     else

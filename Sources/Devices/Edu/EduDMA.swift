@@ -12,13 +12,16 @@ struct EduDMA {
   static let commandToMemory: UInt64 = 1 << 1
   static let commandInterrupt: UInt64 = 1 << 2
 
+  private static let zeros = [UInt8](repeating: 0, count: Int(bufferSize))
+
   var source: UInt64 = 0
   var destination: UInt64 = 0
   /// Bytes.
   var count: UInt64 = 0
   /// Bit 0 is set while a transfer runs.
   var command: UInt64 = 0
-  var buffer = [UInt8](repeating: 0, count: Int(bufferSize))
+  /// The devices share it until they are written to.
+  var buffer = Self.zeros
   /// Bus mastering was off at some time of the transfer under way, which then moves nothing.
   var isAbandoned = false
 
