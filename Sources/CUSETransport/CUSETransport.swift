@@ -45,7 +45,6 @@ public final class CUSETransport: @unchecked Sendable {
   private var nodes: [FileIdentity.DeviceNumber: GroupNode] = [:]
 
   /// Takes the run directory. Nothing is visible to clients yet.
-  ///
   public init(vfio: VFIO, options: Options, logger: Logger) throws(TransportError) {
     self.vfio = vfio
     deliveries = Lanes(work, width: 32)

@@ -8,6 +8,7 @@ import SystemPackage
 /// @unchecked: `raw` is taken out under its lock by the one who answers; `interruptHandler` is written
 /// before libfuse learns of it, and libfuse's own lock orders what follows.
 final class PendingRequest: @unchecked Sendable {
+  // @unchecked: only carries the pointer under the lock and out of it.
   private struct Raw: @unchecked Sendable {
     var request: fuse_req_t?
     /// Whether it is too late for an interrupt.
@@ -30,15 +31,7 @@ final class PendingRequest: @unchecked Sendable {
 
   /// Hands over the request to answer it, unless it is answered already.
   func answer(_ body: (consuming Request) -> Void) {
-    let taken = raw.withLock { raw in
-      defer { raw.request = nil }
-      return raw
-    }
-    guard let taken = taken.request else { return }
-    // From here on no interrupt handler of this request runs, and none starts.
-    fuse_req_interrupt_func(taken, nil, nil)
-    interruptHandler = nil
-    body(Request(taken))
+    take(asInterrupt: false).map { body(Request($0)) }
   }
 
   /// Makes the answer certain: no interrupt comes any more.
@@ -58,16 +51,24 @@ final class PendingRequest: @unchecked Sendable {
   ///
   /// - Returns: whether it did.
   func interrupt() -> Bool {
+    guard let taken = take(asInterrupt: true) else { return false }
+    Request(taken).fail(.interrupted)
+    return true
+  }
+
+  /// The request, for the first who asks; not for an interrupt once it is claimed.
+  ///
+  /// From then on no interrupt handler of it runs, and none starts.
+  private func take(asInterrupt: Bool) -> fuse_req_t? {
     let taken = raw.withLock { raw -> Raw in
-      if raw.isClaimed { return Raw() }
+      if asInterrupt && raw.isClaimed { return Raw() }
       defer { raw.request = nil }
       return raw
     }
-    guard let taken = taken.request else { return false }
-    fuse_req_interrupt_func(taken, nil, nil)
+    guard let request = taken.request else { return nil }
+    fuse_req_interrupt_func(request, nil, nil)
     interruptHandler = nil
-    Request(taken).fail(.interrupted)
-    return true
+    return request
   }
 
   /// Calls `handler` once if a signal wants the caller back before the answer. To be called before
@@ -81,7 +82,7 @@ final class PendingRequest: @unchecked Sendable {
     fuse_req_interrupt_func(
       raw,
       { _, data in
-        // SAFETY: `answer`, which `deinit` calls at the latest, unregisters before this object goes.
+        // SAFETY: `take`, which `deinit` comes to at the latest, unregisters before this object goes.
         Unmanaged<PendingRequest>.fromOpaque(data.unsafelyUnwrapped).takeUnretainedValue()
           .interruptHandler?()
       }, Unmanaged.passUnretained(self).toOpaque())

@@ -9,8 +9,8 @@ import Threads
 
 /// A few threads that serve any number of sessions.
 ///
-/// Each thread has one request buffer for all sessions. When a client
-/// makes its own memory block all of them (a userfaultfd, a FUSE file of its own), spare ones step in.
+/// Each thread has one request buffer for all sessions. When a client makes its own memory block all of
+/// them (a userfaultfd, a FUSE file of its own), spare ones step in.
 final class SessionPool: Sendable {
   static let regularWorkers = 4
   static let maximumWorkers = 256
