@@ -99,6 +99,22 @@ all_clients() {
   done <"$here/../Clients/clients.table"
 }
 
+# Those that want a machine of their own.
+option_clients() {
+  local transport who limit rest
+  cd "$here/../Clients" || return
+  while read -r transport who limit rest <&3; do
+    [[ $transport == serve || $transport == both ]] || continue
+    # shellcheck disable=SC2086
+    start --owner 1000:1000 ${rest%% -- *} || continue
+    # shellcheck disable=SC2086
+    set -- ${rest#* -- }
+    client "$rest" "$who" "$limit" "$clients/$1" "${@:2}"
+    stop
+  done 3<options.table
+  cd - >/dev/null || return
+}
+
 under_strace() {
   local output
   output=$(user timeout 20 strace -f -o /tmp/strace.out "$clients/document_example" 2>&1)
@@ -224,6 +240,7 @@ daemon_ends TERM
 start && chown 1000:1000 $node
 daemon_ends INT
 options
+option_clients
 service_manager
 many_nodes 64
 without_ptrace
