@@ -9,7 +9,8 @@ public protocol DraftDevice: Sendable {
   var regionCount: Int { get }
   var interruptCount: Int { get }
 
-  /// Bytes, 0 for a region that the device does not have; and the region's flags.
+  /// Bytes, 0 for a region that the device does not have; and the region's flags, `mmap` where a client could
+  /// map it that can map at all.
   func region(_ index: Int) -> (size: UInt64, flags: Draft2011.RegionInfo.Flags)
 
   /// How many interrupts there are at the index, 0 for none; and their flags.
@@ -79,7 +80,8 @@ extension DraftDevice {
     try info.flags.check(knowing: .all)
     guard info.index < UInt32(regionCount) else { throw .invalidArgument }
     (info.size, info.flags) = region(Int(info.index))
-    info.offset = Draft2011.RegionOffset(index: info.index).fileOffset
+    if !client.canMap { info.flags.remove(.mmap) }
+    info.offset = RegionOffset(index: info.index).fileOffset
     try client.store(info, to: ClientAddress(argument))
   }
 

@@ -89,12 +89,9 @@ final class PCIFunction: Sendable {
           at: Int(offset), into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
         return count
       }
-      for (start, width) in PCIAccessPieces(offset: offset, count: count) {
-        let value = model.read(
-          bar: Int(region.rawValue), offset: offset + UInt64(start), width: width)
-        for i in 0..<width.rawValue {
-          buffer[start + i] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(i)))
-        }
+      let buffer = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+      readRegisters(at: offset, into: buffer) { offset, width in
+        model.read(bar: Int(region.rawValue), offset: offset, width: width)
       }
     }
     return count
@@ -116,11 +113,9 @@ final class PCIFunction: Sendable {
         window.write(at: Int(offset), from: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         return count
       }
-      for (start, width) in PCIAccessPieces(offset: offset, count: count) {
-        var value: UInt64 = 0
-        for i in 0..<width.rawValue { value |= UInt64(buffer[start + i]) << (8 * UInt64(i)) }
-        model.write(
-          bar: Int(region.rawValue), offset: offset + UInt64(start), width: width, value: value)
+      let buffer = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+      writeRegisters(at: offset, from: buffer) { offset, width, value in
+        model.write(bar: Int(region.rawValue), offset: offset, width: width, value: value)
       }
     }
     return count

@@ -39,7 +39,7 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
   ///
   /// - Throws: `EINVAL` at or past the end, and for a region that is not there.
   func read(
-    _ place: Draft2011.RegionOffset, into buffer: UnsafeMutableRawBufferPointer
+    _ place: RegionOffset, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> Int {
     let (region, count) = try bytes(place, buffer.count)
     // SAFETY: `count` is at most the buffer's.
@@ -52,7 +52,7 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
 
   /// Writes at `offset` of a region, short across its end; throws as `read`, and for a read-only region.
   func write(
-    _ place: Draft2011.RegionOffset, from buffer: UnsafeRawBufferPointer
+    _ place: RegionOffset, from buffer: UnsafeRawBufferPointer
   ) throws(Errno) -> Int {
     let (region, count) = try bytes(place, buffer.count)
     if kind.description.regions[region].isReadOnly { throw .invalidArgument }
@@ -65,7 +65,7 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
   }
 
   private func bytes(
-    _ place: Draft2011.RegionOffset, _ wanted: Int
+    _ place: RegionOffset, _ wanted: Int
   ) throws(Errno) -> (region: Int, count: Int) {
     guard place.index < UInt32(regionCount) else { throw .invalidArgument }
     let region = Int(place.index)

@@ -39,14 +39,14 @@ final class PlatformOps: DeviceOps {
     _ data: DeviceData, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> Int {
     if buffer.isEmpty { return 0 }
-    return try device(data).read(Draft2011.RegionOffset(fileOffset: offset), into: buffer)
+    return try device(data).read(RegionOffset(fileOffset: offset), into: buffer)
   }
 
   func write(
     _ data: DeviceData, at offset: UInt64, from buffer: UnsafeRawBufferPointer
   ) throws(Errno) -> Int {
     if buffer.isEmpty { return 0 }
-    return try device(data).write(Draft2011.RegionOffset(fileOffset: offset), from: buffer)
+    return try device(data).write(RegionOffset(fileOffset: offset), from: buffer)
   }
 
   func ioctl(
