@@ -15,6 +15,7 @@ public struct PluginHost {
   private let vfio: VFIO
   private let scheduler: any Scheduler
   private let logger: Logger
+  private let taken: Set<String>
   private var handles: Set<UnsafeMutableRawPointer> = []
 
   private static let symbol = "vfio_cused_plugin"
@@ -22,8 +23,11 @@ public struct PluginHost {
   /// - Parameters:
   ///   - scheduler: runs what plug-ins want done later.
   ///   - taken: names of models that are there already.
-  public init(vfio: VFIO, scheduler: any Scheduler, logger: Logger) {
+  public init(
+    vfio: VFIO, scheduler: any Scheduler, logger: Logger, taken: some Sequence<String> = []
+  ) {
     self.vfio = vfio
+    self.taken = Set(taken)
     self.scheduler = scheduler
     self.logger = logger
   }
@@ -46,6 +50,12 @@ public struct PluginHost {
         ? lastError ?? "\(Errno(rawValue: -result))"
         : "its init returned \(result), which is neither 0 nor a negative errno"
       throw PluginError(file: file, problem: "it did not start: \(reason)")
+    }
+    for name in pci.map(\.name) + platform.map(\.name) {
+      if taken.contains(name) || pciKinds[name] != nil || platformKinds[name] != nil {
+        throw PluginError(
+          file: file, problem: "there is a device model \(name) already; give its own another name")
+      }
     }
     for kind in pci { pciKinds[kind.name] = kind }
     for kind in platform { platformKinds[kind.name] = kind }

@@ -5,12 +5,21 @@ public import DeviceKit
 /// A value without behaviour: `resolvedDevices()` says what follows from it.
 public struct Topology: Hashable, Sendable {
   public var iommu: IOMMU
+  /// What was loaded when the topology was read.
+  public var plugins: [Plugin]
   /// The root buses, those that no bridge leads to.
   public var buses: [RootBus]
+  /// What is on the platform bus.
+  public var platformDevices: [PlatformDevice]
 
-  public init(iommu: IOMMU = IOMMU(), buses: [RootBus]) {
+  public init(
+    iommu: IOMMU = IOMMU(), plugins: [Plugin] = [], buses: [RootBus],
+    platformDevices: [PlatformDevice] = []
+  ) {
     self.iommu = iommu
+    self.plugins = plugins
     self.buses = buses
+    self.platformDevices = platformDevices
   }
 
   /// What the IOMMU is told at boot.
