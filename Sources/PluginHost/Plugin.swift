@@ -141,7 +141,10 @@ final class Plugin: Sendable {
 
   /// - Throws: `EINVAL` for a null pointer to something, and for more than 1 GiB.
   static func checkBuffer(_ pointer: UnsafeRawPointer?, _ count: Int) throws(Errno) {
-    if count > transferLimit || pointer == nil && count > 0 { throw .invalidArgument }
+    // A size_t beyond Int comes as a negative number.
+    guard (0...transferLimit).contains(count), pointer != nil || count == 0 else {
+      throw .invalidArgument
+    }
   }
 
   func setInterrupt(
