@@ -4,7 +4,7 @@ import VFIOABI
 
 /// What the draft ABI says of a PCI function; the indexes are those of `PCIRegion` and `PCIInterrupt`.
 extension PCIFunction: DraftDevice {
-  var flags: Draft2011.DeviceInfo.Flags { kind.description.hasReset ? [.pci, .reset] : .pci }
+  var flags: Draft2011.DeviceInfo.Flags { hasReset ? [.pci, .reset] : .pci }
   var regionCount: Int { PCIRegion.allCases.count }
   var interruptCount: Int { PCIInterrupt.allCases.count }
 
@@ -21,22 +21,24 @@ extension PCIFunction: DraftDevice {
   }
 
   func checkSignalsFree(_ index: Int) throws(Errno) {
-    try pins.checkNoneSet()
+    if pins.enabledInterrupt != nil { throw .invalidArgument }
   }
 
   func setSignals(_ index: Int, _ signals: [(any EventSignal)?]) throws(Errno) {
-    try pins.setSignals(PCIInterrupt.allCases[index], signals)
+    try pins.enable(PCIInterrupt.allCases[index], signals)
   }
 
   func clearSignals(_ index: Int) throws(Errno) {
-    try pins.clearSignals(PCIInterrupt.allCases[index])
+    try pins.disable(PCIInterrupt.allCases[index])
   }
 
   // INTx alone is level-triggered.
 
   func unmask(_ index: Int) throws(Errno) { try pins.unmaskINTx() }
 
-  func checkUnmaskSignalFree(_ index: Int) throws(Errno) { try pins.checkUnmaskSignalFree() }
+  func checkUnmaskSignalFree(_ index: Int) throws(Errno) {
+    if pins.hasUnmaskSignal != false { throw .invalidArgument }
+  }
 
   func setUnmaskSignal(_ index: Int, _ signal: any EventSignal) throws(Errno) {
     try pins.setUnmaskSignal(signal)
