@@ -19,7 +19,8 @@ final class Plugin: Sendable {
   private struct State {
     /// Whether init runs.
     var isStarting = true
-    var lastError: String?
+    /// What init logged as errors.
+    var errors: [String] = []
     var pciKinds: [PCIFunctionKind] = []
     var platformKinds: [PlatformDeviceKind] = []
   }
@@ -30,11 +31,11 @@ final class Plugin: Sendable {
     self.logger = logger
   }
 
-  /// What came of init: the models, and the last error that it logged.
-  func started() -> (pci: [PCIFunctionKind], platform: [PlatformDeviceKind], lastError: String?) {
+  /// What came of init: the models, and what it logged as errors.
+  func started() -> (pci: [PCIFunctionKind], platform: [PlatformDeviceKind], errors: [String]) {
     state.withLock { state in
       state.isStarting = false
-      return (state.pciKinds, state.platformKinds, state.lastError)
+      return (state.pciKinds, state.platformKinds, state.errors)
     }
   }
 
@@ -172,8 +173,12 @@ final class Plugin: Sendable {
   func log(_ level: UInt32, _ text: String) {
     switch vfio_log_level(level) {
     case VFIO_LOG_ERROR:
-      state.withLock { $0.lastError = text }
-      logger.error("\(text)")
+      // In init it may be why there will be no daemon to have a log.
+      let isKept = state.withLock { state in
+        if state.isStarting { state.errors.append(text) }
+        return state.isStarting
+      }
+      if !isKept { logger.error("\(text)") }
     case VFIO_LOG_WARNING: logger.warning("\(text)")
     case VFIO_LOG_DEBUG: logger.debug("\(text)")
     default: logger.notice("\(text)")

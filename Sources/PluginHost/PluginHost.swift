@@ -43,14 +43,15 @@ public struct PluginHost {
     let plugin = try open(file)
     let host = HostTable.make(for: plugin.calls)
     let result = start(plugin.start, host, parameters)
-    let (pci, platform, lastError) = plugin.calls.started()
+    let (pci, platform, errors) = plugin.calls.started()
     guard result == 0 else {
       let reason =
         (-133...(-1)).contains(result)
-        ? lastError ?? "\(Errno(rawValue: -result))"
+        ? errors.last ?? "\(Errno(rawValue: -result))"
         : "its init returned \(result), which is neither 0 nor a negative errno"
       throw PluginError(file: file, problem: "it did not start: \(reason)")
     }
+    for error in errors { plugin.calls.log(UInt32(VFIO_LOG_ERROR.rawValue), error) }
     for name in pci.map(\.name) + platform.map(\.name) {
       if taken.contains(name) || pciKinds[name] != nil || platformKinds[name] != nil {
         throw PluginError(

@@ -18,9 +18,11 @@ struct Machine {
   /// - Parameters:
   ///   - topology: a topology file; nil for the document's machine.
   ///   - plugins: shared objects to load before it is read.
+  ///   - mergesAutomatically: whether groups that one user has are merged without being asked.
   ///   - scheduler: runs what devices do by themselves.
   init(
-    topology path: String?, plugins: [String], scheduler: any Scheduler, logger: Logger
+    topology path: String?, plugins: [String], mergesAutomatically: Bool,
+    scheduler: any Scheduler, logger: Logger
   ) throws {
     vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
     var models = Models(vfio: vfio, scheduler: scheduler, logger: logger)
@@ -32,8 +34,10 @@ struct Machine {
         address: bridge.address, secondary: bridge.secondary, vendorID: bridge.identity.vendorID,
         deviceID: bridge.identity.deviceID, revision: bridge.identity.revision)
     }
+    let devices = topology.resolvedDevices()
+    vfio.setMerging(Merging(topology, isAutomatic: mergesAutomatically))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
-    for device in topology.resolvedDevices() {
+    for device in devices {
       guard let kind = models.pciKind(named: device.model) else { continue }
       try pci.add(
         address: device.address, kind: kind, group: device.group,
@@ -74,6 +78,30 @@ extension PCIBus.Driver {
       case .vfio: .vfio
       case .host(let name): .host(name)
       case .none: .none
+      }
+  }
+}
+
+extension Merging {
+  fileprivate init(_ topology: Topology, isAutomatic: Bool) {
+    let pci = topology.resolvedDevices().filter { !$0.isCacheCoherent }
+      .map { VFIOCore.GroupID(bus: PCIBus.name, number: $0.group) }
+    let platform = topology.resolvedPlatformDevices()
+      .filter { _ in !topology.platform.isCacheCoherent }
+      .map { VFIOCore.GroupID(bus: PlatformBus.name, number: $0.group) }
+    self.init(
+      policy: Policy(topology.iommu.merge), noncoherent: Set(pci + platform),
+      isAutomatic: isAutomatic)
+  }
+}
+
+extension Merging.Policy {
+  fileprivate init(_ policy: Topology.MergePolicy) {
+    self =
+      switch policy {
+      case .never: .never
+      case .similar: .similar
+      case .any: .any
       }
   }
 }

@@ -22,6 +22,13 @@ struct Run: ParsableCommand {
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
+  @Flag(
+    help: """
+      Merge a group with those that its user has in use, before the first IOMMU or device \
+      descriptor of it is handed out.
+      """)
+  var autoMerge = false
+
   @Option(
     help: ArgumentHelp(
       "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
@@ -58,7 +65,8 @@ struct Run: ParsableCommand {
       let logger = makeLogger()
       let work = WorkPool()
       let machine = try Machine(
-        topology: topology, plugins: plugin, scheduler: work, logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, scheduler: work,
+        logger: logger)
       setenv(Self.marker, identity, 1)
       var options = try options()
       options.sysfs = machine.sysfs { [vfio = machine.vfio] group in

@@ -30,6 +30,13 @@ struct Serve: AsyncParsableCommand {
       valueName: "file"))
   var plugin: [String] = []
 
+  @Flag(
+    help: """
+      Merge a group with those that its user has in use, before the first IOMMU or device \
+      descriptor of it is handed out.
+      """)
+  var autoMerge = false
+
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
 
@@ -51,7 +58,8 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "vfio-cused")
     do {
       let daemon = try Daemon(
-        topology: topology, plugins: plugin, options: options, logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, options: options,
+        logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],

@@ -1,4 +1,16 @@
 extension Topology {
+  /// The machine's one platform bus: devices that no bus enumerates.
+  public struct PlatformBus: Hashable, Sendable {
+    /// Whether its IOMMU keeps DMA coherent with the processors' caches.
+    public var isCacheCoherent: Bool
+    public var devices: [PlatformDevice]
+
+    public init(isCacheCoherent: Bool = true, devices: [PlatformDevice] = []) {
+      self.isCacheCoherent = isCacheCoherent
+      self.devices = devices
+    }
+  }
+
   /// A device on the platform bus that clients can use.
   public struct PlatformDevice: Hashable, Sendable {
     /// Unique on the bus, as the kernel makes it of a unit address and a node's name: `1c010000.dma`.
@@ -30,9 +42,9 @@ extension Topology {
   /// The IOMMU sees each under a stream of its own, so that one without `group` has a group of its own: from 0
   /// in this order, past the numbers that some device names itself.
   public func resolvedPlatformDevices() -> [ResolvedPlatformDevice] {
-    let taken = Set(platformDevices.compactMap(\.group))
+    let taken = Set(platform.devices.compactMap(\.group))
     var next: UInt32 = 0
-    return platformDevices.sorted { $0.name < $1.name }.map { device in
+    return platform.devices.sorted { $0.name < $1.name }.map { device in
       var group = device.group
       if group == nil {
         while taken.contains(next) { next += 1 }

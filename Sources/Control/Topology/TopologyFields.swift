@@ -15,18 +15,21 @@ enum TopologyField: String, YAMLField {
 
 enum IOMMUField: String, YAMLField {
   case groupMultiFunction = "group_mf"
+  case merge
 
   static let owner = "iommu"
 
   var form: String {
     switch self {
     case .groupMultiFunction: "true or false"
+    case .merge: "never, similar or any"
     }
   }
 }
 
 enum RootBusField: String, YAMLField {
   case bus, root, devices
+  case cacheCoherent = "cache_coherent"
 
   static let owner = "a root bus"
 
@@ -35,6 +38,7 @@ enum RootBusField: String, YAMLField {
     case .bus: busForm
     case .root: "domain:bus in hexadecimal, such as 0000:00"
     case .devices: "a list of bridges and devices"
+    case .cacheCoherent: "true or false"
     }
   }
 }
@@ -89,7 +93,9 @@ enum PluginField: String, YAMLField {
 }
 
 enum PlatformBusField: String, YAMLField {
-  case bus, devices
+  case bus
+  case cacheCoherent = "cache_coherent"
+  case devices
 
   static let owner = "the platform bus"
 
@@ -100,6 +106,7 @@ enum PlatformBusField: String, YAMLField {
   var form: String {
     switch self {
     case .bus: busForm
+    case .cacheCoherent: RootBusField.cacheCoherent.form
     case .devices: "a list of devices"
     }
   }

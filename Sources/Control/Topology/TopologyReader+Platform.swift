@@ -11,18 +11,21 @@ extension TopologyReader {
 
   mutating func platformBus(
     _ value: YAMLValue
-  ) throws(TopologyError) -> [Topology.PlatformDevice] {
+  ) throws(TopologyError) -> Topology.PlatformBus {
     let fields = try value.fields(PlatformBusField.self)
     if let line = lineOfPlatformBus {
       throw value.error(
         "the platform bus is in line \(line) already", "put these devices there")
     }
     lineOfPlatformBus = value.line ?? 0
-    var devices: [Topology.PlatformDevice] = []
-    for item in try fields[.devices]?.items("a platform device") ?? [] {
-      devices.append(try platformDevice(item))
+    var bus = Topology.PlatformBus()
+    if let value = fields[.cacheCoherent] {
+      bus.isCacheCoherent = try value.value("true or false", Bool.init)
     }
-    return devices
+    for item in try fields[.devices]?.items("a platform device") ?? [] {
+      bus.devices.append(try platformDevice(item))
+    }
+    return bus
   }
 
   private mutating func platformDevice(

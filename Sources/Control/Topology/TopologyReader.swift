@@ -70,7 +70,7 @@ struct TopologyReader {
     for item in try buses?.items("a root bus") ?? [] {
       switch try kind(of: item) {
       case .pci: topology.buses.append(try rootBus(item))
-      case .platform: topology.platformDevices += try platformBus(item)
+      case .platform: topology.platform = try platformBus(item)
       }
     }
     return topology
@@ -82,6 +82,9 @@ struct TopologyReader {
     if let value = fields[.groupMultiFunction] {
       iommu.groupsMultiFunction = try value.value("true or false", Bool.init)
     }
+    if let value = fields[.merge] {
+      iommu.merge = try value.choice("a merge policy", of: Topology.MergePolicy.self)
+    }
     return iommu
   }
 
@@ -90,8 +93,11 @@ struct TopologyReader {
     let root = try fields.required(.root)
     let address = try root.value("a root bus", PCIBusAddress.init)
     try claim(address, at: root)
+    let isCacheCoherent =
+      try fields[.cacheCoherent]?.value("true or false", Bool.init) ?? true
     return Topology.RootBus(
-      address: address, slots: try slots(fields[.devices], on: address, bridges: 0))
+      address: address, isCacheCoherent: isCacheCoherent,
+      slots: try slots(fields[.devices], on: address, bridges: 0))
   }
 
   private mutating func slots(
