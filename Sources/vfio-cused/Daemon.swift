@@ -12,12 +12,13 @@ struct Daemon: Service {
 
   /// Nothing is visible to clients before `run`.
   init(
-    topology: String?, mergesAutomatically: Bool, options: CUSETransport.Options, logger: Logger
+    topology: String?, plugins: [String], mergesAutomatically: Bool,
+    options: CUSETransport.Options, logger: Logger
   ) throws {
     let work = WorkPool()
     machine = try Machine(
-      topology: topology, mergesAutomatically: mergesAutomatically, scheduler: work,
-      logger: logger)
+      topology: topology, plugins: plugins, mergesAutomatically: mergesAutomatically,
+      scheduler: work, logger: logger)
     transport = try CUSETransport(vfio: machine.vfio, options: options, logger: logger)
   }
 

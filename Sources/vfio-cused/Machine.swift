@@ -1,7 +1,6 @@
 import ArgumentParser
 import Control
 import DeviceKit
-import Devices
 import Glibc
 import Logging
 import Sysfs
@@ -13,35 +12,43 @@ import VFIOCore
 struct Machine {
   let vfio: VFIO
   private let pci: PCIBus
+  private let platform: PlatformBus
   private let bridges: [PCIBridge]
 
   /// - Parameters:
   ///   - topology: a topology file; nil for the document's machine.
+  ///   - plugins: shared objects to load before it is read.
   ///   - mergesAutomatically: whether groups that one user has are merged without being asked.
   ///   - scheduler: runs what devices do by themselves.
   init(
-    topology path: String?, mergesAutomatically: Bool, scheduler: any Scheduler, logger: Logger
+    topology path: String?, plugins: [String], mergesAutomatically: Bool,
+    scheduler: any Scheduler, logger: Logger
   ) throws {
+    vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
+    var models = Models(vfio: vfio, scheduler: scheduler, logger: logger)
+    for file in plugins { try models.load(Topology.Plugin(file: file)) }
     let topology =
-      try path.map {
-        try Topology(contentsOf: FilePath($0), models: DeviceCatalogue.kinds.keys)
-      } ?? .default
+      try path.map { try Topology(contentsOf: FilePath($0), catalogue: &models) } ?? .default
     bridges = topology.bridges.map { bridge in
       PCIBridge(
         address: bridge.address, secondary: bridge.secondary, vendorID: bridge.identity.vendorID,
         deviceID: bridge.identity.deviceID, revision: bridge.identity.revision)
     }
     let devices = topology.resolvedDevices()
-    vfio = VFIO(
-      logger: logger,
-      merging: Merging(topology.iommu.merge, devices, isAutomatic: mergesAutomatically),
-      drains: WorkPool(limit: 64))
+    vfio.setMerging(Merging(topology, isAutomatic: mergesAutomatically))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     for device in devices {
-      guard let kind = DeviceCatalogue.kind(named: device.model) else { continue }
+      guard let kind = models.pciKind(named: device.model) else { continue }
       try pci.add(
         address: device.address, kind: kind, group: device.group,
         driver: PCIBus.Driver(device.driver))
+    }
+    platform = PlatformBus(vfio: vfio, scheduler: scheduler, logger: logger)
+    for device in topology.resolvedPlatformDevices() {
+      guard let kind = models.platformKind(named: device.model) else { continue }
+      try platform.add(
+        name: device.name, kind: kind, group: device.group,
+        driver: PlatformBus.Driver(device.driver))
     }
   }
 
@@ -58,7 +65,8 @@ struct Machine {
 
   /// `1 group, 2 devices`
   var summary: String {
-    let (groups, devices) = (vfio.groups.count, pci.functions.count)
+    let groups = vfio.groups.count
+    let devices = vfio.groups.map(\.members.count).reduce(0, +)
     return "\(groups) group\(groups == 1 ? "" : "s"), \(devices) device\(devices == 1 ? "" : "s")"
   }
 }
@@ -75,13 +83,15 @@ extension PCIBus.Driver {
 }
 
 extension Merging {
-  fileprivate init(
-    _ policy: Topology.MergePolicy, _ devices: [ResolvedDevice], isAutomatic: Bool
-  ) {
-    let noncoherent = devices.filter { !$0.isCacheCoherent }
+  fileprivate init(_ topology: Topology, isAutomatic: Bool) {
+    let pci = topology.resolvedDevices().filter { !$0.isCacheCoherent }
       .map { VFIOCore.GroupID(bus: PCIBus.name, number: $0.group) }
+    let platform = topology.resolvedPlatformDevices()
+      .filter { _ in !topology.platform.isCacheCoherent }
+      .map { VFIOCore.GroupID(bus: PlatformBus.name, number: $0.group) }
     self.init(
-      policy: Policy(policy), noncoherent: Set(noncoherent), isAutomatic: isAutomatic)
+      policy: Policy(topology.iommu.merge), noncoherent: Set(pci + platform),
+      isAutomatic: isAutomatic)
   }
 }
 

@@ -229,6 +229,25 @@ deferred_answers() {
   equal "the daemon ends while a call waits: the client has an error" 0 "$?"
 }
 
+# Plug-ins and the platform bus: Tests/Plugins.
+plugins() {
+  local here=$here/../Plugins status file words node command
+  while read -r status file words; do
+    [[ $status == '#' ]] || refuses "$file" "$status" "$words" --plugin "$here/build/$file"
+  done <"$here/refusals.table"
+  start --topology "$here/topology.yaml" || return
+  equal "plug-ins: nodes" "loop:0 odd:0 odd:1 pci:7 platform:0 platform:7" \
+    "$(ls /dev/vfio | tr '\n' ' ' | sed 's/ $//')"
+  while read -r node command; do
+    [[ $node == '#' ]] && continue
+    # shellcheck disable=SC2086
+    set -- $command
+    client "$command" root 60 "$here/build/$1" "${@:2}"
+  done <"$here/clients.table"
+  stop
+  equal "plug-ins: exit status" 0 "$status"
+}
+
 printf 'buses:\n  - bus: pcx\n    root: 0000:00\n' >/tmp/bad.yaml
 refusals
 start || finish
@@ -246,4 +265,5 @@ many_nodes 64
 without_ptrace
 hostile_clients
 deferred_answers
+plugins
 finish

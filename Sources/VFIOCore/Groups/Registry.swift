@@ -51,7 +51,7 @@ struct Registry {
     var isHeldByMerge = false
   }
 
-  let merging: Merging
+  var merging: Merging
   var groups: [GroupID: Group] = [:]
   var sets: [SetID: MergedSet] = [:]
   typealias Observer = @Sendable (GroupEvent) -> Void
