@@ -23,6 +23,11 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Mount the devices' /sys there. (default: /run/vfio-cused/sys)", valueName: "directory"))
+  var sysfs: String?
+
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
 
@@ -43,7 +48,8 @@ struct Serve: AsyncParsableCommand {
     }
     let logger = Logger(label: "vfio-cused")
     do {
-      let daemon = try Daemon(topology: topology, options: options, logger: logger)
+      let daemon = try Daemon(
+        topology: topology, sysfs: sysfs, options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],

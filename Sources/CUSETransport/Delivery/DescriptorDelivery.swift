@@ -1,4 +1,5 @@
 import CLinux
+import FUSESessions
 import ClientAccess
 import Glibc
 import Logging
