@@ -5,7 +5,7 @@ import SystemPackage
 
 /// The emulated PCI bus with its bus driver vfio-pci, written on the core's bus driver API alone.
 ///
-/// Functions come and go at any time; each is taken by vfio, by a host driver (of which nothing but its name
+/// Functions and bridges come and go at any time. Each function is taken by vfio, by a host driver (of which nothing but its name
 /// exists, and which keeps a group from being viable) or by nobody. Calls come from any thread.
 public final class PCIBus: Sendable {
   /// The bus's name in group ids.
@@ -47,8 +47,8 @@ public final class PCIBus: Sendable {
     /// What vfio has of it while it is bound there.
     var data: PCIDeviceData?
     var isUnbinding = false
-    /// Goes as soon as it is unbound.
-    var isRemoved = false
+    /// How it goes as soon as it is unbound; nil while it stays.
+    var departure: Departure?
 
     func status(_ address: PCIAddress) -> FunctionStatus {
       FunctionStatus(
@@ -59,8 +59,21 @@ public final class PCIBus: Sendable {
     }
   }
 
+  /// What becomes of something that is removed.
+  public enum Departure: Sendable {
+    /// It is unplugged.
+    case forGood
+    /// The hardware stays, for `rescan` to find.
+    case untilRescan
+  }
+
   struct State {
     var slots: [PCIAddress: Slot] = [:]
+    var bridges: [PCIAddress: BridgeSlot] = [:]
+    /// What was removed and is still plugged in.
+    var unscanned = Unscanned()
+    /// Those of the host, by name.
+    var hostDrivers: Set<String> = []
     var layout = PCIAddressSpaceLayout()
   }
 
@@ -88,7 +101,8 @@ public final class PCIBus: Sendable {
   /// In a group that is in use, vfio claims the function, whatever `driver` says.
   ///
   /// - Parameter group: the number of its IOMMU group.
-  /// - Throws: `EEXIST` when the address is taken, `EINVAL` for a kind whose description makes no sense.
+  /// - Throws: `EEXIST` when the address is taken, `EBUSY` behind a bridge that is being removed, `EINVAL` for a
+  ///   kind whose description makes no sense.
   public func add(
     address: PCIAddress, kind: PCIFunctionKind, group: UInt32, driver: Driver
   ) throws(PCIBusError) {
@@ -103,45 +117,48 @@ public final class PCIBus: Sendable {
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, scheduler: scheduler,
       logger: logger)
-    try state.withLock { state throws(PCIBusError) in
-      guard state.slots[address] == nil else {
-        throw PCIBusError(.fileExists, "there is a function at \(address)")
-      }
-      state.slots[address] = Slot(function: function, device: device, initialDriver: driver)
-    }
-    let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
-    do throws(Errno) {
-      try vfio.addDevice(device, ops: ops, port: function.pins.domainPort)
+    do throws(PCIBusError) {
+      try enumerate(Slot(function: function, device: device, initialDriver: driver), at: address)
     } catch {
-      state.withLock { $0.slots[address] = nil }
-      throw PCIBusError(error, "vfio did not take \(address): \(error)")
+      state.withLock { $0.layout.release(barAddresses, of: kind.description.bars) }
+      throw error
     }
     // The claim may have bound it already.
     let isTaken = state.withLock { $0.slots[address]?.driver != Driver.none }
     if driver != .none, !isTaken { try bind(address, to: driver) }
   }
 
-  /// Unplugs a function, after vfio has let go of it.
-  ///
-  /// - Parameter completion: called exactly once, when the function is gone; never after the wait was
-  ///   taken back.
-  /// - Returns: the wait for vfio, which can be taken back until the function is gone.
-  /// - Throws: `ENODEV` when there is none, `EBUSY` when it is being removed already.
-  @discardableResult
-  public func remove(
-    _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
+  /// Makes a function that is plugged in known, to vfio as well.
+  func enumerate(_ slot: Slot, at address: PCIAddress) throws(PCIBusError) {
+    try state.withLock { state throws(PCIBusError) in
+      try state.checkRoom(at: address)
+      state.slots[address] = slot
+      if case .host(let name) = slot.initialDriver { state.hostDrivers.insert(name) }
+    }
+    let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
+    do throws(Errno) {
+      try vfio.addDevice(slot.device, ops: ops, port: slot.function.pins.domainPort)
+    } catch {
+      state.withLock { $0.slots[address] = nil }
+      throw PCIBusError(error, "vfio did not take \(address): \(error)")
+    }
+  }
+
+  /// Removes one function, after vfio has let go of it.
+  func removeFunction(
+    _ address: PCIAddress, _ departure: Departure, _ completion: @escaping @Sendable () -> Void
   ) throws(PCIBusError) -> UnbindWait {
     let slot = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      if slot.isRemoved || slot.isUnbinding {
+      if slot.departure != nil || slot.isUnbinding {
         throw PCIBusError(.resourceBusy, "\(address) is on its way out of vfio already")
       }
-      state.slots[address]?.isRemoved = true
+      state.slots[address]?.departure = departure
       return slot
     }
     vfio.deleteDevice(slot.device)
     if slot.driver == .vfio { return try unbind(address, completion: completion) }
-    state.withLock { $0.slots[address] = nil }
+    state.withLock { $0.departed(address) }
     completion()
     return UnbindWait()
   }
@@ -152,11 +169,12 @@ public final class PCIBus: Sendable {
   public func bind(_ address: PCIAddress, to driver: Driver) throws(PCIBusError) {
     let (device, data) = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      guard slot.driver == .none, !slot.isRemoved else {
+      guard slot.driver == .none, slot.departure == nil else {
         throw PCIBusError(.resourceBusy, "\(address) has a driver")
       }
       let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
+      if case .host(let name) = driver { state.hostDrivers.insert(name) }
       if driver == .vfio { state.slots[address]?.data = data }
       return (slot.device, data)
     }
@@ -224,7 +242,7 @@ public final class PCIBus: Sendable {
       state.slots[address]?.driver = .none
       state.slots[address]?.data = nil
       state.slots[address]?.isUnbinding = false
-      if state.slots[address]?.isRemoved == true { state.slots[address] = nil }
+      if state.slots[address]?.departure != nil { state.departed(address) }
     }
   }
 
