@@ -23,7 +23,8 @@ extension SysfsMount {
       }
       Request(request).forgotten()
     }
-    ops.getattr = { request, inode, _ in SysfsMount.of(request).attributes(Request(request), inode) }
+    ops.getattr = { request, inode, _ in SysfsMount.of(request).attributes(Request(request), inode)
+    }
     ops.setattr = { request, inode, new, which, _ in
       SysfsMount.of(request).setAttributes(Request(request), inode, new?.pointee, which)
     }

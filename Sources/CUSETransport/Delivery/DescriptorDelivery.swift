@@ -1,6 +1,6 @@
 import CLinux
-import FUSESessions
 import ClientAccess
+import FUSESessions
 import Glibc
 import Logging
 import SystemPackage

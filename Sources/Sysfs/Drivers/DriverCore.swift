@@ -61,9 +61,14 @@ final class DriverCore: Sendable {
 
   /// The function that the kernel calls by `text`, a trailing newline or none.
   private func function(_ text: [UInt8]) -> PCIBus.FunctionStatus? {
-    guard let name = Self.name(text), let address = PCIAddress(name), address.description == name
-    else { return nil }
-    return bus.function(at: address)
+    Self.address(text).flatMap(bus.function)
+  }
+
+  private static func address(_ text: [UInt8]) -> PCIAddress? {
+    guard let name = name(text), let address = PCIAddress(name), address.description == name else {
+      return nil
+    }
+    return address
   }
 
   private static func name(_ text: [UInt8]) -> String? {
@@ -137,8 +142,7 @@ final class DriverCore: Sendable {
   /// - Throws: `ENODEV` when there is no such function or bridge.
   func probe(_ text: [UInt8]) throws(Errno) {
     if let function = function(text) { return probe(function) }
-    let bridge = Self.name(text).flatMap(PCIAddress.init).flatMap(bus.bridge)
-    if bridge == nil { throw .operationNotSupportedByDevice }
+    if Self.address(text).flatMap(bus.bridge(at:)) == nil { throw .operationNotSupportedByDevice }
   }
 
   private func probe(_ function: PCIBus.FunctionStatus) {
