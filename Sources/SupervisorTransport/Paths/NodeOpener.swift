@@ -75,4 +75,4 @@ struct NodeOpener {
 }
 
 /// `O_PATH`, which Glibc shows only to C.
-private let oPath: Int32 = 0o10000000
+let oPath: Int32 = 0o10000000
