@@ -69,6 +69,18 @@ public enum ProcFS {
     throw .invalidArgument
   }
 
+  /// The soft `RLIMIT_MEMLOCK`, bytes.
+  static func lockedMemoryLimit(of thread: Int32) throws(Errno) -> UInt64 {
+    let name = "Max locked memory"
+    for line in try contents("/proc/\(thread)/limits").split(separator: UInt8(ascii: "\n")) {
+      let text = String(decoding: line, as: UTF8.self)
+      guard text.hasPrefix(name), let soft = text.dropFirst(name.count).split(separator: " ").first
+      else { continue }
+      return UInt64(soft) ?? .max
+    }
+    throw .noSuchProcess
+  }
+
   /// The file position of a descriptor, as in `fdinfo`.
   ///
   /// - Throws: `EBADF` when it is not open.
