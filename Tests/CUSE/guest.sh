@@ -6,6 +6,8 @@ bin=$1 clients=$2 helpers=$3
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=Tests/VM/checks.sh
 . "$here/../VM/checks.sh"
+# shellcheck source=Tests/CUSE/sysfs.sh
+. "$here/sysfs.sh"
 
 node=/dev/vfio/pci:240
 mount=/run/vfio-cused/files
@@ -224,6 +226,9 @@ daemon_ends TERM
 start && chown 1000:1000 $node
 daemon_ends INT
 options
+mount_of_sys
+document_session
+hot_plug
 service_manager
 many_nodes 64
 without_ptrace
