@@ -35,7 +35,7 @@ enum PluginKinds {
       classCode: model.class_code, subsystemVendorID: model.subsystem_vendor,
       subsystemID: model.subsystem_device, bars: bars, interruptPin: pin,
       msi: model.msi_vectors == 0 ? nil : .init(vectors: Int(model.msi_vectors)),
-      hasReset: model.flags & UInt32(VFIO_MODEL_HAS_RESET) != 0)
+      reset: model.flags & UInt32(VFIO_MODEL_HAS_RESET) != 0 ? .flr : .none)
     return PCIFunctionKind(name: name, description: description) { port in
       let device = ModelDevice(.pci(port), name: name, ops: ops, registry: registry)
       registry.add(device)

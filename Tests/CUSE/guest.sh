@@ -6,6 +6,8 @@ bin=$1 clients=$2 helpers=$3
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=Tests/VM/checks.sh
 . "$here/../VM/checks.sh"
+# shellcheck source=Tests/CUSE/sysfs.sh
+. "$here/sysfs.sh"
 
 node=/dev/vfio/pci:240
 mount=/run/vfio-cused/files
@@ -260,6 +262,9 @@ start && chown 1000:1000 $node
 daemon_ends INT
 options
 option_clients
+mount_of_sys
+document_session
+hot_plug
 service_manager
 many_nodes 64
 without_ptrace
