@@ -57,9 +57,21 @@ let package = Package(
         logging, system,
       ], swiftSettings: swift),
     .target(
+      name: "FUSESessions",
+      dependencies: ["CFuse3", "CLinux", "ClientAccess", "Threads", "Transport", logging, system],
+      swiftSettings: swift),
+    .target(
       name: "CUSETransport",
       dependencies: [
-        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", "Transport", logging, system,
+        "CFuse3", "CLinux", "ClientAccess", "FUSESessions", "VFIOCore", "Threads", "Transport",
+        logging, system,
+      ],
+      swiftSettings: swift),
+    .target(
+      name: "SysfsMount",
+      dependencies: [
+        "CFuse3", "CLinux", "FUSESessions", "Sysfs", "Threads", "Transport", "VFIOCore", logging,
+        system,
       ],
       swiftSettings: swift),
     .target(
@@ -81,9 +93,9 @@ let package = Package(
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "PluginHost",
-        "SupervisorTransport", "Sysfs",
-        "Threads", "Transport", "VFIOCore", logging, system,
+        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "FUSESessions", "PluginHost",
+        "SupervisorTransport", "Sysfs", "SysfsMount", "Threads", "Transport", "VFIOCore", logging,
+        system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -98,8 +110,10 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: swift),
     .testTarget(
-      name: "CUSETransportTests",
-      dependencies: ["CFuse3", "ClientAccess", "CUSETransport", "Threads", system],
+      name: "CUSETransportTests", dependencies: ["ClientAccess", "CUSETransport", system],
+      swiftSettings: swift),
+    .testTarget(
+      name: "FUSESessionsTests", dependencies: ["CFuse3", "FUSESessions", "Threads"],
       swiftSettings: swift),
     .testTarget(
       name: "VFIOABITests", dependencies: ["CVFIO2011", "VFIOABI"], swiftSettings: swift),

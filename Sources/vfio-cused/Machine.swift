@@ -13,7 +13,7 @@ struct Machine {
   let vfio: VFIO
   private let pci: PCIBus
   private let platform: PlatformBus
-  private let bridges: [PCIBridge]
+  private let models: Models
 
   /// - Parameters:
   ///   - topology: a topology file; nil for the document's machine.
@@ -29,27 +29,54 @@ struct Machine {
     for file in plugins { try models.load(Topology.Plugin(file: file)) }
     let topology =
       try path.map { try Topology(contentsOf: FilePath($0), catalogue: &models) } ?? .default
-    bridges = topology.bridges.map { bridge in
-      PCIBridge(
-        address: bridge.address, secondary: bridge.secondary, vendorID: bridge.identity.vendorID,
-        deviceID: bridge.identity.deviceID, revision: bridge.identity.revision)
-    }
-    let devices = topology.resolvedDevices()
+    self.models = models
     vfio.setMerging(Merging(topology, isAutomatic: mergesAutomatically))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
-    for device in devices {
-      guard let kind = models.pciKind(named: device.model) else { continue }
-      try pci.add(
-        address: device.address, kind: kind, group: device.group,
-        driver: PCIBus.Driver(device.driver))
-    }
     platform = PlatformBus(vfio: vfio, scheduler: scheduler, logger: logger)
-    for device in topology.resolvedPlatformDevices() {
-      guard let kind = models.platformKind(named: device.model) else { continue }
-      try platform.add(
-        name: device.name, kind: kind, group: device.group,
-        driver: PlatformBus.Driver(device.driver))
+    try plug(topology)
+  }
+
+  /// Plugs in buses, bridges and devices: all of them, or none where one cannot be.
+  func plug(_ topology: Topology) throws {
+    var plugged: [PCIAddress] = []
+    do {
+      for bridge in topology.bridges {
+        try pci.add(
+          PCIBridge(
+            address: bridge.address, secondary: bridge.secondary,
+            vendorID: bridge.identity.vendorID, deviceID: bridge.identity.deviceID,
+            revision: bridge.identity.revision))
+        plugged.append(bridge.address)
+      }
+      for device in topology.resolvedDevices() {
+        guard let kind = models.pciKind(named: device.model) else { continue }
+        try pci.add(
+          address: device.address, kind: kind, group: device.group,
+          driver: PCIBus.Driver(device.driver))
+        plugged.append(device.address)
+      }
+      for device in topology.resolvedPlatformDevices() {
+        guard let kind = models.platformKind(named: device.model) else { continue }
+        try platform.add(
+          name: device.name, kind: kind, group: device.group,
+          driver: PlatformBus.Driver(device.driver))
+      }
+    } catch {
+      // What is behind a bridge goes with it.
+      for address in plugged { _ = try? pci.remove(address) }
+      throw error
     }
+  }
+
+  /// Unplugs a device, or a bridge with everything behind it, once nobody uses it any more.
+  ///
+  /// - Parameter completion: called exactly once, when all is gone; never after the wait was taken back.
+  /// - Throws: `ENODEV` when there is nothing, `EBUSY` when it is on its way out already.
+  @discardableResult
+  func unplug(
+    _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
+  ) throws(PCIBusError) -> UnbindWait {
+    try pci.remove(address, completion: completion)
   }
 
   /// What stands in `/sys`, where group nodes have these numbers.
@@ -59,7 +86,7 @@ struct Machine {
     SysfsTree(
       bus: pci, vfio: vfio,
       options: SysfsOptions(
-        bridges: bridges, deviceNumber: deviceNumber,
+        deviceNumber: deviceNumber,
         processors: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
   }
 

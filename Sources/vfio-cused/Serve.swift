@@ -37,6 +37,11 @@ struct Serve: AsyncParsableCommand {
       """)
   var autoMerge = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Mount the devices' /sys there. (default: /run/vfio-cused/sys)", valueName: "directory"))
+  var sysfs: String?
+
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
 
@@ -58,8 +63,8 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "vfio-cused")
     do {
       let daemon = try Daemon(
-        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, options: options,
-        logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, sysfs: sysfs,
+        options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],

@@ -6,6 +6,8 @@ bin=$1 clients=$2 helpers=$3
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=Tests/VM/checks.sh
 . "$here/../VM/checks.sh"
+# shellcheck source=Tests/CUSE/sysfs.sh
+. "$here/sysfs.sh"
 
 node=/dev/vfio/pci:240
 mount=/run/vfio-cused/files
@@ -97,6 +99,22 @@ all_clients() {
     set -- $command
     client "$command" "$who" "$limit" "$clients/$1" "${@:2}"
   done <"$here/../Clients/clients.table"
+}
+
+# Those that want a machine of their own.
+option_clients() {
+  local transport who limit rest
+  cd "$here/../Clients" || return
+  while read -r transport who limit rest <&3; do
+    [[ $transport == serve || $transport == both ]] || continue
+    # shellcheck disable=SC2086
+    start --owner 1000:1000 ${rest%% -- *} || continue
+    # shellcheck disable=SC2086
+    set -- ${rest#* -- }
+    client "$rest" "$who" "$limit" "$clients/$1" "${@:2}"
+    stop
+  done 3<options.table
+  cd - >/dev/null || return
 }
 
 under_strace() {
@@ -243,6 +261,10 @@ daemon_ends TERM
 start && chown 1000:1000 $node
 daemon_ends INT
 options
+option_clients
+mount_of_sys
+document_session
+hot_plug
 service_manager
 many_nodes 64
 without_ptrace

@@ -35,8 +35,9 @@ struct RandomModelTests {
     let table = counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
     print("\(sequences) sequences of \(Self.steps) steps\n" + table.joined(separator: "\n"))
     // Each of the cases that rules are about was there often.
+    guard sequences >= usual else { return }
     for (outcome, count) in Self.mustBeSeen {
-      #expect(counts[outcome, default: 0] >= count * sequences / usual, "\(outcome)")
+      #expect(counts[outcome, default: 0] >= count, "\(outcome)")
     }
   }
 

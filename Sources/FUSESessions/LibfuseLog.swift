@@ -1,13 +1,13 @@
 import CFuse3
 import Glibc
-import Logging
+package import Logging
 import Synchronization
 
 /// libfuse's own messages, in our log.
-enum LibfuseLog {
+package enum LibfuseLog {
   private static let logger = Mutex<Logger?>(nil)
 
-  static func forward(to logger: Logger) {
+  package static func forward(to logger: Logger) {
     self.logger.withLock { $0 = logger }
     fuse_set_log_func { _, format, arguments in
       guard let format, let arguments else { return }

@@ -1,37 +1,69 @@
-import CFuse3
+package import CFuse3
 import CLinux
 import ClientAccess
 import Glibc
 import Synchronization
-import SystemPackage
+package import SystemPackage
+package import Transport
 
 /// What libfuse's `userdata` leads to: the object whose callbacks a session's requests run.
-class SessionHandler {
+package protocol SessionHandler: AnyObject {
   /// The connection ended: the kernel refused it, or somebody aborted it.
-  func sessionEnded() {}
+  func sessionEnded()
 }
 
 /// A libfuse session: one connection to the kernel, as CUSE node or as mount.
 ///
 /// @unchecked: `pointer` is used as libfuse allows, from several threads at once; nothing else changes.
-final class FUSESession: @unchecked Sendable {
-  let pointer: OpaquePointer
-  let handler: SessionHandler
+package final class FUSESession: @unchecked Sendable {
+  package let pointer: OpaquePointer
+  let handler: any SessionHandler
   /// The thread whose request came last.
   let lastCaller = Atomic<UInt32>(0)
 
   /// - Parameter pointer: a session with its descriptor open, which this object now owns.
-  init(owning pointer: OpaquePointer, handler: SessionHandler) throws(Errno) {
+  package init(owning pointer: OpaquePointer, handler: any SessionHandler) throws(Errno) {
     self.pointer = pointer
     self.handler = handler
     try cl_set_nonblocking(fd).checked()
+  }
+
+  /// Mounts a file system that `handler` answers for, for everybody on the machine.
+  ///
+  /// - Parameters:
+  ///   - options: of the mount, beside those that every mount of ours has.
+  ///   - operations: callbacks that find `handler` in the session's userdata.
+  package static func mount(
+    at path: String, options: String, _ operations: fuse_lowlevel_ops, handler: some SessionHandler
+  ) throws(TransportError) -> FUSESession {
+    let options = "allow_other,nosuid,nodev,noexec,fsname=vfio-cused,subtype=vfio-cused" + options
+    // SAFETY: libfuse copies arguments and operations; the session holds the handler.
+    let pointer: OpaquePointer? = withCArguments(["vfio-cused", "-o", options]) { arguments in
+      withUnsafePointer(to: operations) { operations in
+        fuse_session_new(
+          &arguments, operations, MemoryLayout<fuse_lowlevel_ops>.size,
+          Unmanaged.passUnretained(handler).toOpaque())
+      }
+    }
+    guard let pointer else { throw TransportError(.system, "libfuse cannot make a FUSE session") }
+    guard fuse_session_mount(pointer, path) == 0 else {
+      fuse_session_destroy(pointer)
+      throw TransportError(
+        .unavailable, "cannot mount FUSE at \(path); is /dev/fuse there, and may we mount?")
+    }
+    do {
+      return try FUSESession(owning: pointer, handler: handler)
+    } catch {
+      MountPoint.detach(path)
+      throw TransportError(.system, "cannot use the mount at \(path): \(error)")
+    }
   }
 
   deinit {
     fuse_session_destroy(pointer)
   }
 
-  var fd: Int32 { fuse_session_fd(pointer) }
+  package var fd: Int32 { fuse_session_fd(pointer) }
 
   /// Reads one request.
   ///

@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 import Threads
 
-@testable import CUSETransport
+@testable import FUSESessions
 
 @Suite struct SessionTests {
   private func header(opcode: UInt32, size: UInt32 = 0, pid: UInt32 = 42) -> RequestHeader {
@@ -52,12 +52,5 @@ import Threads
     gate.waitForThoseInside(except: 1)
     gate.leave(worker: 1)
     #expect(done.wait(milliseconds: 10_000))
-  }
-
-  @Test func aFreeMajorIsOneThatNobodyHas() throws {
-    let major = try DeviceNumbers.freeMajor()
-    #expect((234...254).contains(major) || (384...511).contains(major))
-    let text = "Character devices:\n  1 mem\n511 x\n\nBlock devices:\n254 y\n"
-    #expect(DeviceNumbers.majors(of: text) == [1, 511])
   }
 }

@@ -2,16 +2,16 @@ import CFuse3
 import CLinux
 import ClientAccess
 import Glibc
-import Logging
+package import Logging
 import Synchronization
-import SystemPackage
-import Threads
+package import SystemPackage
+package import Threads
 
 /// A few threads that serve any number of sessions.
 ///
 /// Each thread has one request buffer for all sessions. When a client makes its own memory block all of
 /// them (a userfaultfd, a FUSE file of its own), spare ones step in.
-final class SessionPool: Sendable {
+package final class SessionPool: Sendable {
   static let regularWorkers = 4
   static let maximumWorkers = 256
   /// How many workers the memory of one user's programs may keep.
@@ -27,9 +27,9 @@ final class SessionPool: Sendable {
     }
 
     /// Forgets a session; false when that was done before.
-    mutating func remove(_ token: UInt64) -> Bool {
-      guard session(token) != nil else { return false }
-      sessions[Int(token)] = nil
+    mutating func remove(_ session: FUSESession) -> Bool {
+      guard let index = sessions.firstIndex(where: { $0 === session }) else { return false }
+      sessions[index] = nil
       return true
     }
   }
@@ -56,7 +56,7 @@ final class SessionPool: Sendable {
   private let logger: Logger
 
   /// - Parameter work: threads for requests that a worker comes across and cannot wait for.
-  init(work: WorkPool, logger: Logger) throws(Errno) {
+  package init(work: WorkPool, logger: Logger) throws(Errno) {
     self.work = work
     self.logger = logger
     epoll = OwnedFD(owning: try cl_epoll_create().checked())
@@ -64,13 +64,13 @@ final class SessionPool: Sendable {
     state = Mutex(State(freeSlots: Array((0..<Self.maximumWorkers).reversed())))
   }
 
-  func start() throws(Errno) {
+  package func start() throws(Errno) {
     for _ in 0..<Self.regularWorkers { try startWorker() }
     try Thread.start(name: "cuse-watchdog") { self.watch() }
   }
 
   /// Serves `session` from now on.
-  func add(_ session: FUSESession) throws(Errno) {
+  package func add(_ session: FUSESession) throws(Errno) {
     let token = state.withLock { state in
       let free = state.sessions.firstIndex { $0 == nil } ?? state.sessions.endIndex
       if free == state.sessions.endIndex {
@@ -83,8 +83,13 @@ final class SessionPool: Sendable {
     try cl_epoll_add_once(epoll.rawValue, session.fd, token).checked()
   }
 
+  /// Ends `session`: its node vanishes, its callers return.
+  package func remove(_ session: FUSESession) {
+    if state.withLock({ $0.remove(session) }) { session.disconnect() }
+  }
+
   /// Ends all sessions and the threads.
-  func stop() {
+  package func stop() {
     isStopping.store(true, ordering: .relaxed)
     let sessions = state.withLock { state in
       defer { state.sessions = [] }
@@ -137,7 +142,7 @@ final class SessionPool: Sendable {
         }
       } catch {
         releases.leave(worker: slot)
-        if state.withLock({ $0.remove(token) }) {
+        if state.withLock({ $0.remove(session) }) {
           session.handler.sessionEnded()
         }
         return
@@ -162,7 +167,7 @@ final class SessionPool: Sendable {
   }
 
   /// Returns when every RELEASE that the kernel had queued on `session` has been carried out.
-  func settle(_ session: FUSESession) {
+  package func settle(_ session: FUSESession) {
     let slot = Int(cl_worker())
     if cl_is_readable(session.fd) { takeQueued(of: session, as: slot) }
     releases.waitForThoseInside(except: slot)
@@ -199,7 +204,7 @@ final class SessionPool: Sendable {
   }
 
   /// Whether the user's programs keep as many workers as they may: their calls fail with `EAGAIN` then.
-  func isBarred(_ user: UInt32) -> Bool {
+  package func isBarred(_ user: UInt32) -> Bool {
     isAnyoneBarred.load(ordering: .relaxed) && barred.withLock { $0.contains(user) }
   }
 

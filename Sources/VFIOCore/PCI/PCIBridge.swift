@@ -1,6 +1,6 @@
 public import DeviceKit
 
-/// A PCI-to-PCI bridge as sysfs shows it: no driver has it, and it is in no group.
+/// A PCI-to-PCI bridge as the host sees it: no driver has it, and it is in no group.
 public struct PCIBridge: Hashable, Sendable {
   public var address: PCIAddress
   /// The number of the bus behind it.
@@ -20,18 +20,18 @@ public struct PCIBridge: Hashable, Sendable {
   }
 
   /// The bus behind it.
-  var secondaryBus: PCIBusAddress {
+  public var secondaryBus: PCIBusAddress {
     PCIBusAddress(domain: address.domain, bus: secondary)
   }
 
   /// A bridge to another PCI bus, normal decode.
-  static let classCode: UInt32 = 0x060400
+  public static let classCode: UInt32 = 0x060400
 
   /// The configuration header, type 1, and zeros: 256 bytes. All windows are closed, for nothing decodes the
   /// addresses behind it (PCI-to-PCI Bridge Architecture 1.2, 3.2).
   ///
   /// - Parameter subordinate: the highest bus number behind it.
-  func config(subordinate: UInt8) -> [UInt8] {
+  public func config(subordinate: UInt8) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 256)
     func put(_ value: UInt16, _ offset: Int) {
       bytes[offset] = UInt8(truncatingIfNeeded: value)

@@ -7,7 +7,7 @@ import SystemPackage
 ///
 /// @unchecked: `raw` is taken out under its lock by the one who answers; `interruptHandler` is written
 /// before libfuse learns of it, and libfuse's own lock orders what follows.
-final class PendingRequest: @unchecked Sendable {
+package final class PendingRequest: @unchecked Sendable {
   // @unchecked: only carries the pointer under the lock and out of it.
   private struct Raw: @unchecked Sendable {
     var request: fuse_req_t?
@@ -30,14 +30,14 @@ final class PendingRequest: @unchecked Sendable {
   }
 
   /// Hands over the request to answer it, unless it is answered already.
-  func answer(_ body: (consuming Request) -> Void) {
+  package func answer(_ body: (consuming Request) -> Void) {
     take(asInterrupt: false).map { body(Request($0)) }
   }
 
   /// Makes the answer certain: no interrupt comes any more.
   ///
   /// - Returns: false when one has come before.
-  func claim() -> Bool {
+  package func claim() -> Bool {
     let claimed = raw.withLock { raw in
       raw.isClaimed = true
       return raw.request
@@ -50,7 +50,7 @@ final class PendingRequest: @unchecked Sendable {
   /// Answers `EINTR`, unless the request is claimed or answered.
   ///
   /// - Returns: whether it did.
-  func interrupt() -> Bool {
+  package func interrupt() -> Bool {
     guard let taken = take(asInterrupt: true) else { return false }
     Request(taken).fail(.interrupted)
     return true
@@ -76,7 +76,7 @@ final class PendingRequest: @unchecked Sendable {
   ///
   /// The handler must not answer by itself but have another thread do it: libfuse calls it with the
   /// request locked.
-  func onInterrupt(_ handler: @escaping @Sendable () -> Void) {
+  package func onInterrupt(_ handler: @escaping @Sendable () -> Void) {
     guard let raw = raw.withLock({ $0 }).request else { return }
     interruptHandler = handler
     fuse_req_interrupt_func(
