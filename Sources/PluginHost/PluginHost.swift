@@ -62,9 +62,10 @@ public struct PluginHost {
     for kind in platform { platformKinds[kind.name] = kind }
   }
 
-  private typealias Start = @convention(c) (
-    UnsafePointer<vfio_host>?, UnsafePointer<vfio_plugin_parameter>?, Int
-  ) -> Int32
+  private typealias Start =
+    @convention(c) (
+      UnsafePointer<vfio_host>?, UnsafePointer<vfio_plugin_parameter>?, Int
+    ) -> Int32
 
   private mutating func open(
     _ file: String
@@ -118,7 +119,9 @@ public struct PluginHost {
     _ start: Start, _ host: UnsafePointer<vfio_host>, _ parameters: [String: String]
   ) -> Int32 {
     // SAFETY: copies of our own, freed when init has returned.
-    let list = parameters.map { vfio_plugin_parameter(name: strdup($0.key), value: strdup($0.value)) }
+    let list = parameters.map {
+      vfio_plugin_parameter(name: strdup($0.key), value: strdup($0.value))
+    }
     defer {
       for parameter in list {
         free(UnsafeMutableRawPointer(mutating: parameter.name))
