@@ -96,7 +96,8 @@ struct PlatformBusTests {
     #expect(sizes == [4096, 6, 0, 8192, 100])
     // Where the client can map at all, RAM in whole pages says so.
     #expect(flags == [[], .readOnly, [], client.canMap ? .mmap : [], []])
-    for (index, flags) in [(0, Draft2011.IRQInfo.Flags.level), (1, [])] as [(UInt32, _)] {
+    let kinds: [(UInt32, Draft2011.IRQInfo.Flags)] = [(0, .level), (1, [])]
+    for (index, flags) in kinds {
       var irq = Draft2011.IRQInfo.sized
       irq.index = index
       irq = try client.ioctl(device, .deviceGetIRQInfo, irq)
