@@ -115,7 +115,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("[{file: libbad.so}]", "t.yaml:1:17: plugins[0].file: it is not there; correct"),
+    ("[{file: libbad.so}]", "t.yaml:1:18: plugins[0].file: it is not there; correct"),
     ("[{file: []}]", "plugins[0].file: this is a list; write the path of a shared object"),
     ("[{parameters: {}}]", "plugins[0]: file is missing"),
     ("[{file: libgood.so, parameter: {}}]", "did you mean \"parameters\"?"),
