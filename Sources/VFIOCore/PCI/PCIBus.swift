@@ -138,8 +138,9 @@ public final class PCIBus: Sendable {
     guard driver != .none, !isTaken else { return }
     do throws(PCIBusError) {
       try bind(address, to: driver)
-    } catch  where error.errno == .resourceBusy {
+    } catch {
       // Somebody was quicker, or its group is in use and the claim failed: nobody has it then.
+      if error.errno != .resourceBusy { throw error }
     }
   }
 
