@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "odd.h"
 #include <vfio-cused/plugin.h>
@@ -134,8 +135,10 @@ static const struct vfio_device_ops churn_ops = {
 /* Adds and takes away a device, whose memory it gives back at once. */
 static void *churn(void *arg)
 {
+	int rounds = 20000;
+
 	(void)arg;
-	while (!__atomic_load_n(&churn_ends, __ATOMIC_RELAXED)) {
+	while (rounds-- && !__atomic_load_n(&churn_ends, __ATOMIC_RELAXED)) {
 		struct vfio_device *dev = malloc(sizeof(*dev));
 		int result;
 
@@ -144,6 +147,7 @@ static void *churn(void *arg)
 		/* claimed already where the group is in use */
 		if (!result)
 			result = vfio_bind_dev(dev, dev->driver_data);
+		usleep(1000);
 		if (!result || result == -EBUSY)
 			result = vfio_group_del_dev(dev);
 		if (result || !vfio_unbind_dev(dev))
@@ -331,7 +335,7 @@ static int init(const struct vfio_plugin_parameter *parameters,
 	static const char *const names[] = {
 		"odd-positive", "odd-no-errno", "odd-busy",
 	};
-	static struct vfio_device devices[3], bare;
+	static struct vfio_device devices[3], bare, stays;
 	unsigned int i;
 	int error = check_calls();
 
@@ -345,6 +349,9 @@ static int init(const struct vfio_plugin_parameter *parameters,
 		devices[i] = device(names[i], 0);
 		error = add(&devices[i], &odd_ops);
 	}
+	/* keeps the group that others come into and leave */
+	stays = device("odd-stays", 2);
+	error = error ? error : add(&stays, &binding_ops);
 	bare = device("odd-bare", 0);
 	return error ? error : add(&bare, &short_ops);
 }
