@@ -81,6 +81,14 @@ all_clients() {
   done <Tests/Clients/clients.table
 }
 
+# Every device model, with mapping.
+device_models() {
+  user timeout -k 5 60 "$cused" run --topology share/topologies/testdev.yaml -- "$clients/testdev" \
+    >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "testdev"
+}
+
 statuses() {
   under 10 true
   equal "true: exit status" 0 "$status"
@@ -261,6 +269,7 @@ traces() {
 }
 
 all_clients
+device_models
 statuses
 refusals
 nested

@@ -8,6 +8,9 @@ struct PCICapability {
   static let expressID: UInt8 = 0x10
   static let msixID: UInt8 = 0x11
 
+  /// Of an extended one.
+  static let errorReportingID: UInt16 = 0x0001
+
   let id: UInt8
   private(set) var bytes: [UInt8] = []
   /// For each byte the bits that a client can change.

@@ -153,6 +153,7 @@ struct PCIConfigLayout: Sendable {
         let isInside = k < capability.writable.count
         writable[next + 4 + k] = isInside ? capability.writable[k] : 0
       }
+      if capability.id != PCICapability.errorReportingID { forgetful.append(next..<end) }
       next = end
     }
     forgetful.append(next..<Self.expressSize)
