@@ -15,6 +15,10 @@ struct FileCalls: Sendable {
 
   /// The file that a descriptor of the caller leads to. Where it is none of ours, the call has been let go.
   func file(_ call: Call, _ descriptor: UInt64) -> OpenFile? {
+    if files.isEmpty {
+      call.proceed()
+      return nil
+    }
     do throws(Errno) {
       let file = try files.file(Call.int(descriptor), of: call.thread)
       // The thread was looked at by its number: it must have been the caller's still.
@@ -84,9 +88,12 @@ struct FileCalls: Sendable {
     do throws(Errno) {
       let request = MapRequest(
         offset: call.argument5, length: call.argument1, isShared: call.argument3 & 1 != 0)
-      // The client has no memory file to map yet, and is not told that it could.
-      _ = try open.file.mmap(request)
-      throw Errno.invalidArgument
+      let backing = try open.file.mmap(request)
+      // The client's descriptor is one of the backing file, as long as it maps what we were asked about.
+      guard backing.memory === open.file.memory, backing.offset == request.offset else {
+        throw .invalidArgument
+      }
+      call.allow()
     } catch {
       call.fail(error)
     }
