@@ -14,6 +14,7 @@ make --silent -C Tests/Run || exit 2
 bin=${1:-}
 if [[ -z $bin ]]; then
   swift build --quiet --product vfio-cused || exit 2
+  swift build --quiet --product memory-machine || exit 2
   bin=$(swift build --show-bin-path)
 fi
 python=/usr/bin/python3
@@ -32,7 +33,7 @@ user() {
 # An ordinary user may not reach into root's directories.
 if ! user test -x "$bin/vfio-cused" -a -r share/topology.yaml; then
   mkdir "$work/tree"
-  cp -r share Tests "$bin/vfio-cused" "$work/tree"
+  cp -r share Tests "$bin/vfio-cused" "$bin/memory-machine" "$work/tree"
   chmod -R a+rX "$work/tree"
   cd "$work/tree" && bin=$PWD
 fi
@@ -79,6 +80,16 @@ all_clients() {
       client "$command" "$limit" "$clients/$1" "${@:2}"
     fi
   done <Tests/Clients/clients.table
+}
+
+mappings() {
+  user timeout -k 5 60 "$bin/memory-machine" "$helpers/mapped" >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "memory that is mapped"
+  user timeout -k 5 60 "$helpers/without" container "$bin/memory-machine" "$helpers/mapped" \
+    >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "memory that is mapped, in a container"
 }
 
 statuses() {
@@ -144,14 +155,14 @@ others() {
   user unshare -r "$cused" run -- "$clients/lifetimes" >"$work/out" 2>"$work/err"
   status=$?
   judge "all of it in a user namespace"
-  # As in a container: no pidfd_getfd, no kcmp.
   local name
-  for name in document_example lifetimes "threads 5" second_process fork_child edu; do
+  for name in document_example lifetimes "threads 5" second_process fork_child edu directory sysfs \
+    transfers raw_nolibc raw_threads; do
     # shellcheck disable=SC2086
-    user timeout -k 5 40 "$helpers/without" kcmp,pidfd_getfd "$cused" run -- "$clients/"$name \
+    user timeout -k 5 40 "$helpers/without" container "$cused" run -- "$clients/"$name \
       >"$work/out" 2>"$work/err"
     status=$?
-    judge "$name without pidfd_getfd and kcmp"
+    judge "$name in a container"
   done
 }
 
@@ -180,7 +191,7 @@ left() { # WORD
   local process found=0
   for process in /proc/[0-9]*; do
     [[ ${process#/proc/} == "$$" || ${process#/proc/} == "$BASHPID" ]] && continue
-    tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q -- "$1" && found=$((found + 1))
+    { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -q -- "$1" && found=$((found + 1))
   done
   echo "$found"
 }
@@ -213,6 +224,14 @@ supervisor_is_killed() {
   if wait_for none_left; then ok "supervisor killed: the client's child ends"; else
     failed "supervisor killed" "the client's child is still there"
   fi
+}
+
+# What a killed supervisor leaves, the next one removes.
+leftovers() {
+  user "$cused" run -- sh -c 'ls /dev/vfio >/dev/null; kill -KILL $PPID; sleep 5' 2>/dev/null
+  equal "supervisor killed: its directory stays" 1 "$(find "$work" -maxdepth 1 -name 'vfio-cused-*' | wc -l)"
+  user "$cused" run -- ls /dev/vfio >/dev/null
+  equal "supervisor killed: the next one removes it" 0 "$(find "$work" -maxdepth 1 -name 'vfio-cused-*' | wc -l)"
 }
 
 state() { # PID
@@ -261,6 +280,7 @@ traces() {
 }
 
 all_clients
+mappings
 statuses
 refusals
 nested
@@ -268,6 +288,7 @@ others
 unrelated
 signals
 supervisor_is_killed
+leftovers
 leaks
 traces
 finish
