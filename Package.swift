@@ -71,11 +71,6 @@ let package = Package(
       name: "waiting-daemon",
       dependencies: ["CUSETransport", "Threads", "VFIOCore", logging, system],
       path: "Tests/CUSE/WaitingDaemon", swiftSettings: swift),
-    // A device whose memory can be mapped, for the tests of vfio-cused run.
-    .executableTarget(
-      name: "memory-machine",
-      dependencies: ["DeviceKit", "SupervisorTransport", "Threads", "VFIOCore", logging],
-      path: "Tests/Run/MemoryMachine", swiftSettings: swift),
     .executableTarget(
       name: "vfio-cused",
       dependencies: [

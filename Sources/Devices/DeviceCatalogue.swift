@@ -1,12 +1,16 @@
 public import DeviceKit
 
-/// The kinds of PCI function that come with the program, by name.
-public enum DeviceCatalogue {
-  public static let kinds: [String: PCIFunctionKind] = Dictionary(
-    uniqueKeysWithValues: [Edu.kind].map { ($0.name, $0) })
+/// The device models that come with the program. One for each machine: its devices find each other in it.
+public struct DeviceCatalogue: Sendable {
+  /// In the order of their names.
+  public let models: [DeviceModel]
 
-  /// - Returns: nil when there is no kind of that name.
-  public static func kind(named name: String) -> PCIFunctionKind? {
-    kinds[name]
+  public init() {
+    models = [DeviceModel(Edu.kind), Ivshmem.model(), TestDevice.model]
+  }
+
+  /// - Returns: nil when there is no model of that name.
+  public func model(named name: String) -> DeviceModel? {
+    models.first { $0.name == name }
   }
 }

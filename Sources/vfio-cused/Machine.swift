@@ -19,9 +19,13 @@ struct Machine {
   ///   - topology: a topology file; nil for the document's machine.
   ///   - scheduler: runs what devices do by themselves.
   init(topology path: String?, scheduler: any Scheduler, logger: Logger) throws {
+    let catalogue = DeviceCatalogue()
     let topology =
       try path.map {
-        try Topology(contentsOf: FilePath($0), models: DeviceCatalogue.kinds.keys)
+        try Topology(
+          contentsOf: FilePath($0), models: catalogue.models.map(\.name),
+          parameters: Dictionary(
+            uniqueKeysWithValues: catalogue.models.map { ($0.name, $0.parameters) }))
       } ?? .default
     bridges = topology.bridges.map { bridge in
       PCIBridge(
@@ -31,7 +35,11 @@ struct Machine {
     vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     for device in topology.resolvedDevices() {
-      guard let kind = DeviceCatalogue.kind(named: device.model) else { continue }
+      guard var kind = catalogue.model(named: device.model)?.kind(device.parameters) else {
+        continue
+      }
+      if let reset = device.reset { kind.description.reset = reset }
+      if let rom = device.rom { kind.description.rom = rom }
       try pci.add(
         address: device.address, kind: kind, group: device.group,
         driver: PCIBus.Driver(device.driver))

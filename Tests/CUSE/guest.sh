@@ -180,6 +180,12 @@ many_nodes() { # COUNT
   equal "$1 nodes: exit status" 0 "$status"
 }
 
+device_models() {
+  start --topology "$here/../../share/topologies/testdev.yaml" --mode 0666
+  client "testdev" 1000 60 "$clients/testdev"
+  stop
+}
+
 # Without the right to trace, the kernel has to carry arguments (the retry protocol).
 without_ptrace() {
   wrap=(setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace)
@@ -226,6 +232,7 @@ daemon_ends INT
 options
 service_manager
 many_nodes 64
+device_models
 without_ptrace
 hostile_clients
 deferred_answers

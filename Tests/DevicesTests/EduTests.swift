@@ -41,12 +41,14 @@ struct EduTests {
     #expect(description.bars == [0: .memory32(size: 1 << 20)])
     #expect(description.interruptPin == .a)
     #expect(description.msi == .init(vectors: 1, is64Bit: true))
-    #expect(description.hasReset)
+    #expect(description.reset == .flr)
   }
 
   @Test func catalogue() {
-    #expect(DeviceCatalogue.kind(named: "edu")?.name == "edu")
-    #expect(DeviceCatalogue.kind(named: "edu2") == nil)
+    let catalogue = DeviceCatalogue()
+    #expect(catalogue.models.map(\.name) == ["edu", "ivshmem", "testdev"])
+    #expect(catalogue.model(named: "edu")?.kind([:]).name == "edu")
+    #expect(catalogue.model(named: "edu2") == nil)
   }
 
   @Test func identification() {

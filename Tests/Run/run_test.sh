@@ -14,7 +14,6 @@ make --silent -C Tests/Run || exit 2
 bin=${1:-}
 if [[ -z $bin ]]; then
   swift build --quiet --product vfio-cused || exit 2
-  swift build --quiet --product memory-machine || exit 2
   bin=$(swift build --show-bin-path)
 fi
 python=/usr/bin/python3
@@ -33,7 +32,7 @@ user() {
 # An ordinary user may not reach into root's directories.
 if ! user test -x "$bin/vfio-cused" -a -r share/topology.yaml; then
   mkdir "$work/tree"
-  cp -r share Tests "$bin/vfio-cused" "$bin/memory-machine" "$work/tree"
+  cp -r share Tests "$bin/vfio-cused" "$work/tree"
   chmod -R a+rX "$work/tree"
   cd "$work/tree" && bin=$PWD
 fi
@@ -82,14 +81,20 @@ all_clients() {
   done <Tests/Clients/clients.table
 }
 
-mappings() {
-  user timeout -k 5 60 "$bin/memory-machine" "$helpers/mapped" >"$work/out" 2>"$work/err" </dev/null
-  status=$?
-  judge "memory that is mapped"
-  user timeout -k 5 60 "$helpers/without" container "$bin/memory-machine" "$helpers/mapped" \
+# Every device model, with mapping, and in a container.
+device_models() {
+  local name
+  for name in testdev mapped; do
+    user timeout -k 5 60 "$cused" run --topology share/topologies/testdev.yaml -- "$clients/$name" \
+      >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+    judge "$name"
+  done
+  user timeout -k 5 60 "$helpers/without" container "$cused" run \
+    --topology share/topologies/testdev.yaml -- "$clients/mapped" \
     >"$work/out" 2>"$work/err" </dev/null
   status=$?
-  judge "memory that is mapped, in a container"
+  judge "mapped in a container"
 }
 
 statuses() {
@@ -280,7 +285,7 @@ traces() {
 }
 
 all_clients
-mappings
+device_models
 statuses
 refusals
 nested

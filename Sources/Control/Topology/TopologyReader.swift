@@ -1,12 +1,18 @@
-import DeviceKit
+public import DeviceKit
 public import SystemPackage
 
 extension Topology {
   /// Reads a topology file.
   ///
-  /// - Parameter models: the names that `model` may have.
-  public init(contentsOf path: FilePath, models: some Sequence<String>) throws(TopologyError) {
-    try self.init(yaml: YAMLDocument.read(path), file: path.string, models: models)
+  /// - Parameters:
+  ///   - models: the names that `model` may have.
+  ///   - parameters: what `params` may say, by model.
+  public init(
+    contentsOf path: FilePath, models: some Sequence<String>,
+    parameters: [String: [DeviceParameter]] = [:]
+  ) throws(TopologyError) {
+    try self.init(
+      yaml: YAMLDocument.read(path), file: path.string, models: models, parameters: parameters)
   }
 
   /// Reads a topology from what a file holds.
@@ -15,11 +21,13 @@ extension Topology {
   ///   - yaml: the file's bytes, UTF-8.
   ///   - file: the file's name, for messages.
   ///   - models: the names that `model` may have.
+  ///   - parameters: what `params` may say, by model.
   public init(
-    yaml: some Sequence<UInt8>, file: String, models: some Sequence<String>
+    yaml: some Sequence<UInt8>, file: String, models: some Sequence<String>,
+    parameters: [String: [DeviceParameter]] = [:]
   ) throws(TopologyError) {
     let root = try YAMLDocument.compose(Array(yaml), file: file, form: "buses: and a list of buses")
-    var reader = TopologyReader(models: models)
+    var reader = TopologyReader(models: models, parameters: parameters)
     self = try reader.topology(root)
   }
 }
@@ -31,10 +39,12 @@ private struct TopologyReader {
 
   let models: [String]
   let modelSet: Set<String>
+  let parameters: [String: [DeviceParameter]]
   private var linesOfAddresses: [PCIAddress: Int] = [:]
   private var linesOfBuses: [PCIBusAddress: Int] = [:]
 
-  init(models: some Sequence<String>) {
+  init(models: some Sequence<String>, parameters: [String: [DeviceParameter]]) {
+    self.parameters = parameters
     modelSet = Set(models)
     self.models = modelSet.sorted()
   }
@@ -117,7 +127,48 @@ private struct TopologyReader {
     if let value = fields[.driver] {
       device.driver = try value.value("a driver's name", Topology.Driver.init(name:))
     }
+    if let value = fields[.params] {
+      device.parameters = try parameters(value, of: device.model)
+    }
+    if let value = fields[.reset] {
+      device.reset = try value.choice(
+        "a way to reset a device", of: PCIFunctionDescription.Reset.self)
+    }
+    if let value = fields[.rom] { device.rom = try rom(value) }
     return device
+  }
+
+  private func parameters(
+    _ value: YAMLValue, of model: String
+  ) throws(TopologyError) -> DeviceParameters {
+    let known = parameters[model] ?? []
+    var given = DeviceParameters()
+    for (name, value) in try value.entries(
+      known.map { ($0.name, $0.description) }, of: model)
+    {
+      guard let parameter = known.first(where: { $0.name == name }) else { continue }
+      given.values[name] = try value.value("what \(name) may be", parameter.value)
+    }
+    return given
+  }
+
+  /// The image in the file that `value` names, in the topology's folder where it has no other.
+  private func rom(_ value: YAMLValue) throws(TopologyError) -> [UInt8] {
+    let path = FilePath(value.file).removingLastComponent().pushing(FilePath(try value.text()))
+    let image: [UInt8]
+    do throws(TopologyError) {
+      image = try YAMLDocument.read(path)
+    } catch {
+      throw value.error("\(path) cannot be read", "name a file that the daemon may read")
+    }
+    guard image.count <= YAMLDocument.sizeLimit else {
+      throw value.error("\(path) is larger than 4 MiB", "name a smaller one")
+    }
+    guard image.starts(with: [0x55, 0xaa]) else {
+      throw value.error(
+        "\(path) is not the image of an expansion ROM", "name one that begins with 55 aa")
+    }
+    return image
   }
 
   private func model(_ value: YAMLValue) throws(TopologyError) -> String {

@@ -83,7 +83,8 @@ extension PCIBus.FunctionStatus {
       // The kernel shows whoever is not root the first 64 bytes only; the tree does not know who asks.
       return .file(
         SysfsFile(
-          0o444, size: 256, read: { () throws(Errno) in try machine.liveConfig(address) }))
+          0o444, size: description.express == nil ? 256 : 4096,
+          read: { () throws(Errno) in try machine.liveConfig(address) }))
     case .irq:
       // The interrupt line register, which firmware would have set.
       return .file(
@@ -127,6 +128,9 @@ extension PCIBus.FunctionStatus {
   /// Start, end and flags of the six BARs and the ROM, as `resource_show` prints them.
   private var resourceLines: String {
     (0..<7).map { number in
+      if number == 6, description.rom != nil {
+        return ResourceLine.rom(description.romSize, at: barAddresses[number])
+      }
       guard let bar = description.bars[number] else { return ResourceLine.none }
       return ResourceLine.text(bar, at: barAddresses[number])
     }.joined()

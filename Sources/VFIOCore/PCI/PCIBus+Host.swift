@@ -23,7 +23,7 @@ extension PCIBus {
     state.withLock { $0.slots[address]?.function.kind }
   }
 
-  /// The function's configuration space as it is now, 256 bytes.
+  /// The function's configuration space as it is now: 256 bytes, 4096 of one of PCI Express.
   ///
   /// BARs hold where the platform put them: vfio-pci virtualises what a client writes there.
   ///

@@ -62,6 +62,7 @@ public final class PCIBus: Sendable {
   struct State {
     var slots: [PCIAddress: Slot] = [:]
     var layout = PCIAddressSpaceLayout()
+    var sharedMemories = PCISharedMemories()
   }
 
   let vfio: VFIO
@@ -99,16 +100,12 @@ public final class PCIBus: Sendable {
       name: "\(address)", group: GroupID(bus: Self.name, number: group))
     var logger = logger
     logger[metadataKey: "device"] = "\(address)"
-    let memory: PCIMemory?
-    do throws(Errno) {
-      memory = try PCIMemory(kind.description.bars, name: "\(address)")
-    } catch {
-      throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
-    }
-    let barAddresses = state.withLock { $0.layout.place(kind.description.bars) }
+    let memory = try memory(of: kind, at: address)
+    let barAddresses = state.withLock { $0.layout.place(kind.description) }
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
-      scheduler: scheduler, logger: logger)
+      scheduler: scheduler, logger: logger,
+      isAlone: { [weak self] in self?.addresses(on: address.busAddress).count == 1 })
     try state.withLock { state throws(PCIBusError) in
       guard state.slots[address] == nil else {
         throw PCIBusError(.fileExists, "there is a function at \(address)")
@@ -125,6 +122,23 @@ public final class PCIBus: Sendable {
     // The claim may have bound it already.
     let isTaken = state.withLock { $0.slots[address]?.driver != Driver.none }
     if driver != .none, !isTaken { try bind(address, to: driver) }
+  }
+
+  private func memory(
+    of kind: PCIFunctionKind, at address: PCIAddress
+  ) throws(PCIBusError) -> PCIMemory? {
+    do throws(Errno) {
+      return try state.withLock { state throws(Errno) in
+        let name = kind.sharedMemory
+        let memory = try PCIMemory(
+          kind.description.bars, name: name ?? "\(address)",
+          sharing: name.flatMap { state.sharedMemories[$0] })
+        if let name, let memory { state.sharedMemories[name] = memory.file }
+        return memory
+      }
+    } catch {
+      throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
+    }
   }
 
   /// Unplugs a function, after vfio has let go of it.

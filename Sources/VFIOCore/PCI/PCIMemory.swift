@@ -10,12 +10,19 @@ struct PCIMemory: Sendable {
   /// BAR number to window.
   let windows: [Int: SharedMemory.Window]
 
+  /// - Parameter shared: another function's file, to be seen here too.
   /// - Returns: nil where no BAR is RAM.
   /// - Throws: what making or mapping the file says.
-  init?(_ bars: [Int: PCIFunctionDescription.BAR], name: String) throws(Errno) {
+  init?(
+    _ bars: [Int: PCIFunctionDescription.BAR], name: String, sharing shared: SharedMemory? = nil
+  ) throws(Errno) {
     let ram = bars.filter(\.value.isRAM)
     if ram.isEmpty { return nil }
-    file = try SharedMemory(name: name, size: PCIRegion.rom.fileOffset)
+    if let shared {
+      file = shared
+    } else {
+      file = try SharedMemory(name: name, size: PCIRegion.rom.fileOffset)
+    }
     var windows: [Int: SharedMemory.Window] = [:]
     for (number, bar) in ram {
       let start = RegionOffset(index: UInt32(number)).fileOffset
@@ -28,3 +35,20 @@ struct PCIMemory: Sendable {
 }
 
 extension SharedMemory.Window: DeviceMemory {}
+
+/// The memory files that functions of a bus share by name, for as long as one of them has it.
+struct PCISharedMemories: Sendable {
+  private struct Entry: Sendable {
+    weak var file: SharedMemory?
+  }
+
+  private var entries: [String: Entry] = [:]
+
+  subscript(_ name: String) -> SharedMemory? {
+    get { entries[name]?.file }
+    set {
+      entries = entries.filter { $0.value.file != nil }
+      entries[name] = Entry(file: newValue)
+    }
+  }
+}
