@@ -81,15 +81,25 @@ all_clients() {
   done <Tests/Clients/clients.table
 }
 
-# Every device model, with mapping, and in a container.
-device_models() {
-  local name
-  for name in testdev mapped; do
-    user timeout -k 5 60 "$cused" run --topology share/topologies/testdev.yaml -- "$clients/$name" \
+# Those that want a machine of their own.
+option_clients() {
+  local transport who limit rest
+  cd Tests/Clients || return
+  while read -r transport who limit rest; do
+    [[ $transport == run || $transport == both ]] || continue
+    # shellcheck disable=SC2086
+    set -- ${rest#* -- }
+    # shellcheck disable=SC2086
+    user timeout -k 5 "$limit" "$cused" run ${rest%% -- *} -- "$clients/$1" "${@:2}" \
       >"$work/out" 2>"$work/err" </dev/null
     status=$?
-    judge "$name"
-  done
+    judge "$rest"
+  done <options.table
+  cd ../..
+}
+
+# Mapping where the kernel lets us do less.
+mapped_in_a_container() {
   user timeout -k 5 60 "$helpers/without" container "$cused" run \
     --topology share/topologies/testdev.yaml -- "$clients/mapped" \
     >"$work/out" 2>"$work/err" </dev/null
@@ -285,7 +295,8 @@ traces() {
 }
 
 all_clients
-device_models
+option_clients
+mapped_in_a_container
 statuses
 refusals
 nested
