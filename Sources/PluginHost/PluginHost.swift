@@ -16,7 +16,7 @@ public struct PluginHost: Sendable {
   private let scheduler: any Scheduler
   private let logger: Logger
   private let taken: Set<String>
-  /// Addresses of what dlopen gave.
+  /// The dynamic linker's handles, as numbers.
   private var handles: Set<UInt> = []
 
   private static let symbol = "vfio_cused_plugin"

@@ -110,7 +110,7 @@ public final class PCIBus: Sendable {
     address: PCIAddress, kind: PCIFunctionKind, group: UInt32, driver: Driver
   ) throws(PCIBusError) {
     if let flaw = kind.description.flaw {
-      throw PCIBusError(.invalidArgument, "\(kind.name) is no PCI function: \(flaw)")
+      throw PCIBusError(.invalidArgument, "\(kind.name) at \(address) is no PCI function: \(flaw)")
     }
     let device = Device(
       name: "\(address)", group: GroupID(bus: Self.name, number: group))
