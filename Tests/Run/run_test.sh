@@ -81,20 +81,20 @@ all_clients() {
   done <Tests/Clients/clients.table
 }
 
-# Every device model, with mapping, and in a container.
-device_models() {
-  local name
-  for name in testdev mapped; do
-    user timeout -k 5 60 "$cused" run --topology share/topologies/testdev.yaml -- "$clients/$name" \
-      >"$work/out" 2>"$work/err" </dev/null
-    status=$?
-    judge "$name"
-  done
-  user timeout -k 5 60 "$helpers/without" container "$cused" run \
-    --topology share/topologies/testdev.yaml -- "$clients/mapped" \
+# Other devices: `on TOPOLOGY NAME CLIENT [PREFIX…]`
+on() {
+  local topology=$1 name=$2 program=$3
+  shift 3
+  user timeout -k 5 60 "$@" "$cused" run --topology "$topology" -- "$clients/$program" \
     >"$work/out" 2>"$work/err" </dev/null
   status=$?
-  judge "mapped in a container"
+  judge "$name"
+}
+
+device_models() {
+  on share/topologies/testdev.yaml testdev testdev
+  on Tests/Run/memory.yaml mapped mapped
+  on Tests/Run/memory.yaml "mapped in a container" mapped "$helpers/without" container
 }
 
 statuses() {
