@@ -89,7 +89,9 @@ struct TopologyParameterTests {
     let edu = try Topology(contentsOf: share.appending("oracle-edu.yaml"), models: ["edu"])
     let device = try #require(edu.resolvedDevices().first)
     #expect(edu.resolvedDevices().count == 1)
-    #expect("\(device.address)" == "0000:00:04.0" && device.group == 4 && device.reset == PCIFunctionDescription.Reset.none)
+    #expect(
+      "\(device.address)" == "0000:00:04.0" && device.group == 4
+        && device.reset == PCIFunctionDescription.Reset.none)
   }
 
   @Test func errors() throws {

@@ -159,7 +159,7 @@ struct PCICapabilityTests {
 
   @Test func withoutFLRTheBitIsNothing() throws {
     var kind = TestDevice.model.kind([:])
-    kind.description.express = .init(hasFLR: false)
+    kind.description.reset = .pm
     let b = try PCIBench(kind)
     #expect(try b.config(express + 4) == 0x8000)
     try b.setConfig(express + 8, 0x8000, bytes: 2)
@@ -241,7 +241,7 @@ struct PCICapabilityTests {
     ),
     ("a long capability", { $0.vendorSpecific = [.init(bytes: Array(repeating: 0, count: 253))] }),
     ("many capabilities", { $0.vendorSpecific = [.init(bytes: Array(repeating: 0, count: 100))] }),
-    ("extended without PCI Express", { $0.express = nil }),
+    ("extended without PCI Express", { $0.isExpress = false }),
     ("a version 16", { $0.extended[0].version = 16 }),
     ("long extended ones", { $0.extended[0].bytes = Array(repeating: 0, count: 3900) }),
   ]

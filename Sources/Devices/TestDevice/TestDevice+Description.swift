@@ -13,7 +13,7 @@ extension TestDevice {
       rom: rom, interruptPin: .a, msi: .init(vectors: 4, is64Bit: true, perVectorMasking: true),
       msix: .init(
         vectors: 16, table: .init(bar: 4, offset: 0), pending: .init(bar: 4, offset: 0x1000)),
-      powerManagement: .init(), express: .init(),
+      powerManagement: .init(), isExpress: true,
       vendorSpecific: [
         .init(bytes: Array("testdev".utf8) + [0, 0], writable: [0, 0, 0, 0, 0, 0, 0, 0xff, 0x0f])
       ],

@@ -83,7 +83,7 @@ extension PCIBus.FunctionStatus {
       // The kernel shows whoever is not root the first 64 bytes only; the tree does not know who asks.
       return .file(
         SysfsFile(
-          0o444, size: description.express == nil ? 256 : 4096,
+          0o444, size: UInt64(description.configSize),
           read: { () throws(Errno) in try machine.liveConfig(address) }))
     case .irq:
       // The interrupt line register, which firmware would have set.

@@ -92,7 +92,7 @@ final class PCIFunction: Sendable {
     let atOpen = PCIConfigSpace(PCIConfigLayout(kind.description, addresses: barAddresses))
     return pins.look { state in
       (0..<state.config.size).map { offset in
-        PCIConfigLayout.bars.contains(offset)
+        PCIConfigLayout.bars.contains(offset) || PCIConfigLayout.rom.contains(offset)
           ? atOpen.byte(at: offset) : state.config.byte(at: offset)
       }
     }
