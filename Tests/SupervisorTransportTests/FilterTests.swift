@@ -62,8 +62,8 @@ import Testing
     #expect(action(0, [2, 0, 8]) == Self.notify)
     #expect(action(0, [0, 0, 9]) == Self.allow)
     #expect(action(1, [1, 0, 1]) == Self.notify)
-    #expect(action(1, [1, 0, 32]) == Self.notify)
-    #expect(action(1, [2, 0, 33]) == Self.allow)
+    #expect(action(1, [1, 0, 64]) == Self.notify)
+    #expect(action(1, [2, 0, 65]) == Self.allow)
     #expect(action(1, [1, 0, 1 << 32]) == Self.allow)
   }
 
