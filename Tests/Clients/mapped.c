@@ -1,7 +1,7 @@
 /*
  * Memory of a device that clients map: the same bytes for the device, for
  * pread and pwrite, and for everybody who has it mapped; and as long as a
- * mapping is there, the device is open. On Tests/Run/memory.yaml.
+ * mapping is there, the device is open. On share/topologies/testdev.yaml.
  */
 #include "check.h"
 #include "client.h"
@@ -275,8 +275,8 @@ int main(void)
 {
 	int group, device;
 
-	setenv("VFIO_GROUP", "/dev/vfio/pci:9", 0);
-	setenv("VFIO_DEVICE", "0000:00:01.0", 0);
+	setenv("VFIO_GROUP", "/dev/vfio/pci:0", 0);
+	setenv("VFIO_DEVICE", "0000:01:00.0", 0);
 	check_start(60);
 	check_topic = "open";
 	group = open_group();

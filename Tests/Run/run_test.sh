@@ -81,20 +81,30 @@ all_clients() {
   done <Tests/Clients/clients.table
 }
 
-# Other devices: `on TOPOLOGY NAME CLIENT [PREFIX…]`
-on() {
-  local topology=$1 name=$2 program=$3
-  shift 3
-  user timeout -k 5 60 "$@" "$cused" run --topology "$topology" -- "$clients/$program" \
-    >"$work/out" 2>"$work/err" </dev/null
-  status=$?
-  judge "$name"
+# Those that want a machine of their own.
+option_clients() {
+  local transport who limit rest
+  cd Tests/Clients || return
+  while read -r transport who limit rest; do
+    [[ $transport == run || $transport == both ]] || continue
+    # shellcheck disable=SC2086
+    set -- ${rest#* -- }
+    # shellcheck disable=SC2086
+    user timeout -k 5 "$limit" "$cused" run ${rest%% -- *} -- "$clients/$1" "${@:2}" \
+      >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+    judge "$rest"
+  done <options.table
+  cd ../..
 }
 
-device_models() {
-  on share/topologies/testdev.yaml testdev testdev
-  on Tests/Run/memory.yaml mapped mapped
-  on Tests/Run/memory.yaml "mapped in a container" mapped "$helpers/without" container
+# Mapping where the kernel lets us do less.
+mapped_in_a_container() {
+  user timeout -k 5 60 "$helpers/without" container "$cused" run \
+    --topology share/topologies/testdev.yaml -- "$clients/mapped" \
+    >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "mapped in a container"
 }
 
 statuses() {
@@ -285,7 +295,8 @@ traces() {
 }
 
 all_clients
-device_models
+option_clients
+mapped_in_a_container
 statuses
 refusals
 nested

@@ -191,6 +191,36 @@ struct PCICapabilityTests {
     #expect(try b.config(0xff0) == 0)
   }
 
+  /// Whatever a client writes where, the function stays who it is, and a reset and a command bring it back.
+  @Test(arguments: [1, 2, 3, 4] as [UInt64])
+  func randomWrites(seed: UInt64) throws {
+    var random = SplitMix64(seed: seed)
+    let fixed: [Range<Int>] = [
+      0..<4, 8..<12, 0x2c..<0x30, 0x34..<0x3c, 0x3d..<0x40, 0x40..<0x44, 0x48..<0x4a,
+      0x60..<0x74, 0xa8..<0xb2, 0x100..<0x118,
+    ]
+    let before = try b.client.pread(b.device, 7, 0, 0x118)
+    for _ in 0..<1000 {
+      let offset = UInt64.random(in: 0..<4096, using: &random)
+      let narrow = Bool.random(using: &random)
+      let at = narrow ? offset % 0xc0 : offset
+      let count = min(Int.random(in: 1...17, using: &random), 4096 - Int(at))
+      let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
+      #expect(try b.client.pwrite(b.device, 7, at, bytes) == count)
+      // Whether memory is decoded or not, an access ends well.
+      _ = b.readError(0, at)
+      _ = b.writeError(1, at % 32, 1)
+      _ = b.readError(4, at)
+      let after = try b.client.pread(b.device, 7, 0, 0x118)
+      for range in fixed where after[range] != before[range] {
+        Issue.record("seed \(seed): \(bytes) at \(at) changed \(range)")
+      }
+    }
+    try b.client.ioctl(b.device, .deviceReset)
+    try b.setConfig(4, 0x107, bytes: 2)
+    #expect(try b.client.read(b.device, 0, 0) == 0x7e57_0001)
+  }
+
   @Test(arguments: PCIFunctionDescription.Reset.allCases)
   func waysToReset(way: PCIFunctionDescription.Reset) throws {
     var kind = TestDevice.model.kind([:])
