@@ -68,8 +68,10 @@ extension SysfsFile {
   }
 
   /// Configuration space, of which whoever is no administrator gets the header (`pci_read_config`).
-  fileprivate static func config(_ read: @escaping Read) -> SysfsNode {
-    var file = SysfsFile(0o444, size: 256, read: read)
+  fileprivate static func config(
+    size: Int = 256, _ read: @escaping Read
+  ) -> SysfsNode {
+    var file = SysfsFile(0o444, size: UInt64(size), read: read)
     file.isBinary = true
     file.unprivilegedSize = 64
     return .file(file)
@@ -99,7 +101,9 @@ extension PCIBus.FunctionStatus {
     case .iommuGroup:
       return machine.iommuGroup(of: self)
     case .config:
-      return SysfsFile.config { () throws(Errno) in try machine.liveConfig(address) }
+      return SysfsFile.config(size: description.configSize) { () throws(Errno) in
+        try machine.liveConfig(address)
+      }
     case .irq:
       // The interrupt line register, which firmware would have set.
       return .file(
@@ -141,6 +145,9 @@ extension PCIBus.FunctionStatus {
   /// Start, end and flags of the six BARs and the ROM, as `resource_show` prints them.
   private var resourceLines: String {
     (0..<7).map { number in
+      if number == 6, description.rom != nil {
+        return ResourceLine.rom(description.romSize, at: barAddresses[number])
+      }
       guard let bar = description.bars[number] else { return ResourceLine.none }
       return ResourceLine.text(bar, at: barAddresses[number])
     }.joined()
