@@ -16,6 +16,7 @@ if [[ -z $bin ]]; then
   swift build --quiet --product vfio-cused || exit 2
   bin=$(swift build --show-bin-path)
 fi
+bin=$(realpath -- "$bin") || exit 2
 python=/usr/bin/python3
 work=$(mktemp -d) && chmod 777 "$work"
 trap 'rm -rf "$work"' EXIT
