@@ -28,6 +28,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CFuse3", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
     .target(name: "CLinux", cSettings: c),
+    .target(name: "CPlugin", cSettings: c),
     .target(name: "CVFIO2011", cSettings: c),
     .target(name: "VFIOABI", swiftSettings: swift),
     .target(
@@ -49,6 +50,12 @@ let package = Package(
     .target(
       name: "Sysfs", dependencies: ["DeviceKit", "VFIOCore", system], swiftSettings: swift),
     .target(name: "Devices", dependencies: ["DeviceKit"], swiftSettings: swift),
+    .target(
+      name: "PluginHost",
+      dependencies: [
+        "ClientAccess", "CPlugin", "DeviceKit", "SoftIOMMU", "Threads", "VFIOABI", "VFIOCore",
+        logging, system,
+      ], swiftSettings: swift),
     .target(
       name: "FUSESessions",
       dependencies: ["CFuse3", "CLinux", "ClientAccess", "Threads", "Transport", logging, system],
@@ -86,7 +93,7 @@ let package = Package(
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "FUSESessions",
+        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "FUSESessions", "PluginHost",
         "SupervisorTransport", "Sysfs", "SysfsMount", "Threads", "Transport", "VFIOCore", logging,
         system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

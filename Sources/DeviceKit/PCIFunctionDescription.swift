@@ -1,37 +1,55 @@
 /// What a PCI function's configuration header and capability list say of it.
 public struct PCIFunctionDescription: Sendable {
-  public enum BAR: Hashable, Sendable {
-    /// 32-bit memory of `size` bytes, a power of two of at least 16.
-    case memory32(size: UInt64, prefetchable: Bool = false)
-    /// 64-bit memory of `size` bytes; takes this BAR and the next.
-    case memory64(size: UInt64, prefetchable: Bool = false)
-    /// I/O ports, a power of two of at least 4.
-    case io(size: UInt64)
-
-    /// Bytes.
-    public var size: UInt64 {
-      switch self {
-      case .memory32(let size, _), .memory64(let size, _), .io(let size): size
-      }
+  /// A base address register and what is behind it.
+  public struct BAR: Hashable, Sendable {
+    public enum Space: Sendable {
+      case memory32
+      /// Takes this BAR and the next.
+      case memory64
+      case io
     }
+
+    public var space: Space
+    /// Bytes, or I/O ports.
+    public var size: UInt64
+    public var isPrefetchable = false
+    /// Plain memory: the bus keeps the bytes, clients can map them, and the model sees no access. Reach it
+    /// through `PCIFunctionPort.memory`. Registers cannot be mapped, for nothing would see an access.
+    public var isRAM = false
+
+    /// 32-bit memory of `size` bytes, a power of two of at least 16.
+    public static func memory32(size: UInt64, prefetchable: Bool = false, ram: Bool = false) -> BAR
+    {
+      BAR(space: .memory32, size: size, isPrefetchable: prefetchable, isRAM: ram)
+    }
+
+    /// 64-bit memory of `size` bytes, a power of two of at least 16; takes this BAR and the next.
+    public static func memory64(size: UInt64, prefetchable: Bool = false, ram: Bool = false) -> BAR
+    {
+      BAR(space: .memory64, size: size, isPrefetchable: prefetchable, isRAM: ram)
+    }
+
+    /// I/O ports, a power of two of at least 4.
+    public static func io(size: UInt64) -> BAR {
+      BAR(space: .io, size: size)
+    }
+  }
+
+  /// How a function is reset without its neighbours.
+  public enum Reset: String, Hashable, Sendable, CaseIterable {
+    /// Not at all.
+    case none
+    /// By a function level reset.
+    case flr
+    /// By a trip to D3hot and back; needs `powerManagement`, without `keepsState`.
+    case pm
+    /// With the bus that it is on, as long as nothing else is there.
+    case bus
   }
 
   public enum InterruptPin: UInt8, Sendable {
     case none = 0
     case a, b, c, d
-  }
-
-  public struct MSI: Hashable, Sendable {
-    /// 1, 2, 4, 8, 16 or 32.
-    public var vectors: Int
-    public var is64Bit: Bool
-    public var perVectorMasking: Bool
-
-    public init(vectors: Int, is64Bit: Bool = true, perVectorMasking: Bool = false) {
-      self.vectors = vectors
-      self.is64Bit = is64Bit
-      self.perVectorMasking = perVectorMasking
-    }
   }
 
   public var vendorID: UInt16
@@ -43,15 +61,28 @@ public struct PCIFunctionDescription: Sendable {
   public var subsystemID: UInt16
   /// BAR number (0 to 5) to BAR.
   public var bars: [Int: BAR]
+  /// The expansion ROM's image, from its signature 55 aa on; nil for none.
+  public var rom: [UInt8]?
   public var interruptPin: InterruptPin
   public var msi: MSI?
-  /// Whether the function has a way to be reset by itself.
-  public var hasReset: Bool
+  public var msix: MSIX?
+  public var powerManagement: PowerManagement?
+  /// Makes the function one of PCI Express, with 4096 bytes of configuration space.
+  public var express: Express?
+  /// Capabilities of the vendor's own.
+  public var vendorSpecific: [VendorSpecific] = []
+  /// Behind the first 256 bytes, for functions of PCI Express.
+  public var extended: [ExtendedCapability] = []
+  /// How the function is reset by itself.
+  public var reset: Reset
 
   public init(
     vendorID: UInt16, deviceID: UInt16, revision: UInt8 = 0, classCode: UInt32,
     subsystemVendorID: UInt16 = 0, subsystemID: UInt16 = 0, bars: [Int: BAR] = [:],
-    interruptPin: InterruptPin = .none, msi: MSI? = nil, hasReset: Bool = true
+    rom: [UInt8]? = nil, interruptPin: InterruptPin = .none, msi: MSI? = nil, msix: MSIX? = nil,
+    powerManagement: PowerManagement? = nil, express: Express? = nil,
+    vendorSpecific: [VendorSpecific] = [], extended: [ExtendedCapability] = [],
+    reset: Reset = .flr
   ) {
     self.vendorID = vendorID
     self.deviceID = deviceID
@@ -60,25 +91,22 @@ public struct PCIFunctionDescription: Sendable {
     self.subsystemVendorID = subsystemVendorID
     self.subsystemID = subsystemID
     self.bars = bars
+    self.rom = rom
     self.interruptPin = interruptPin
     self.msi = msi
-    self.hasReset = hasReset
+    self.msix = msix
+    self.powerManagement = powerManagement
+    self.express = express
+    self.vendorSpecific = vendorSpecific
+    self.extended = extended
+    self.reset = reset
   }
-}
 
-/// A kind of PCI function that a topology can name.
-public struct PCIFunctionKind: Sendable {
-  /// The name in a topology file: `edu`.
-  public var name: String
-  public var description: PCIFunctionDescription
-  public var make: @Sendable (_ port: any PCIFunctionPort) -> any PCIFunctionModel
-
-  public init(
-    name: String, description: PCIFunctionDescription,
-    make: @escaping @Sendable (_ port: any PCIFunctionPort) -> any PCIFunctionModel
-  ) {
-    self.name = name
-    self.description = description
-    self.make = make
+  /// Bytes of the expansion ROM's BAR: the image's, up to a power of two; 0 without one.
+  public var romSize: UInt64 {
+    guard let rom else { return 0 }
+    var size: UInt64 = 2048
+    while size < UInt64(rom.count) { size *= 2 }
+    return size
   }
 }

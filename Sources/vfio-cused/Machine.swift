@@ -1,7 +1,6 @@
 import ArgumentParser
 import Control
 import DeviceKit
-import Devices
 import Glibc
 import Logging
 import Sysfs
@@ -13,17 +12,27 @@ import VFIOCore
 struct Machine {
   let vfio: VFIO
   private let pci: PCIBus
+  private let platform: PlatformBus
+  private let models: Models
 
   /// - Parameters:
   ///   - topology: a topology file; nil for the document's machine.
+  ///   - plugins: shared objects to load before it is read.
+  ///   - mergesAutomatically: whether groups that one user has are merged without being asked.
   ///   - scheduler: runs what devices do by themselves.
-  init(topology path: String?, scheduler: any Scheduler, logger: Logger) throws {
-    let topology =
-      try path.map {
-        try Topology(contentsOf: FilePath($0), models: DeviceCatalogue.kinds.keys)
-      } ?? .default
+  init(
+    topology path: String?, plugins: [String], mergesAutomatically: Bool,
+    scheduler: any Scheduler, logger: Logger
+  ) throws {
     vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
+    var models = Models(vfio: vfio, scheduler: scheduler, logger: logger)
+    for file in plugins { try models.load(Topology.Plugin(file: file)) }
+    let topology =
+      try path.map { try Topology(contentsOf: FilePath($0), catalogue: &models) } ?? .default
+    self.models = models
+    vfio.setMerging(Merging(topology, isAutomatic: mergesAutomatically))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
+    platform = PlatformBus(vfio: vfio, scheduler: scheduler, logger: logger)
     try plug(topology)
   }
 
@@ -40,11 +49,17 @@ struct Machine {
         plugged.append(bridge.address)
       }
       for device in topology.resolvedDevices() {
-        guard let kind = DeviceCatalogue.kind(named: device.model) else { continue }
+        guard let kind = models.pciKind(named: device.model) else { continue }
         try pci.add(
           address: device.address, kind: kind, group: device.group,
           driver: PCIBus.Driver(device.driver))
         plugged.append(device.address)
+      }
+      for device in topology.resolvedPlatformDevices() {
+        guard let kind = models.platformKind(named: device.model) else { continue }
+        try platform.add(
+          name: device.name, kind: kind, group: device.group,
+          driver: PlatformBus.Driver(device.driver))
       }
     } catch {
       // What is behind a bridge goes with it.
@@ -77,7 +92,8 @@ struct Machine {
 
   /// `1 group, 2 devices`
   var summary: String {
-    let (groups, devices) = (vfio.groups.count, pci.functions.count)
+    let groups = vfio.groups.count
+    let devices = vfio.groups.map(\.members.count).reduce(0, +)
     return "\(groups) group\(groups == 1 ? "" : "s"), \(devices) device\(devices == 1 ? "" : "s")"
   }
 }
@@ -89,6 +105,30 @@ extension PCIBus.Driver {
       case .vfio: .vfio
       case .host(let name): .host(name)
       case .none: .none
+      }
+  }
+}
+
+extension Merging {
+  fileprivate init(_ topology: Topology, isAutomatic: Bool) {
+    let pci = topology.resolvedDevices().filter { !$0.isCacheCoherent }
+      .map { VFIOCore.GroupID(bus: PCIBus.name, number: $0.group) }
+    let platform = topology.resolvedPlatformDevices()
+      .filter { _ in !topology.platform.isCacheCoherent }
+      .map { VFIOCore.GroupID(bus: PlatformBus.name, number: $0.group) }
+    self.init(
+      policy: Policy(topology.iommu.merge), noncoherent: Set(pci + platform),
+      isAutomatic: isAutomatic)
+  }
+}
+
+extension Merging.Policy {
+  fileprivate init(_ policy: Topology.MergePolicy) {
+    self =
+      switch policy {
+      case .never: .never
+      case .similar: .similar
+      case .any: .any
       }
   }
 }

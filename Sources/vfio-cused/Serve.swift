@@ -4,6 +4,7 @@ import Control
 import Devices
 import Glibc
 import Logging
+import PluginHost
 import ServiceLifecycle
 import Threads
 import UnixSignals
@@ -22,6 +23,19 @@ struct Serve: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
+      valueName: "file"))
+  var plugin: [String] = []
+
+  @Flag(
+    help: """
+      Merge a group with those that its user has in use, before the first IOMMU or device \
+      descriptor of it is handed out.
+      """)
+  var autoMerge = false
 
   @Option(
     help: ArgumentHelp(
@@ -49,7 +63,8 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "vfio-cused")
     do {
       let daemon = try Daemon(
-        topology: topology, sysfs: sysfs, options: options, logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, sysfs: sysfs,
+        options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
@@ -61,6 +76,12 @@ struct Serve: AsyncParsableCommand {
     } catch let error as TopologyError {
       say(error.description)
       throw error.exitCode
+    } catch let error as PluginError {
+      say(error.description)
+      throw error.exitCode
+    } catch let error as BusError {
+      say(error.description)
+      throw Sysexits.dataError
     }
   }
 

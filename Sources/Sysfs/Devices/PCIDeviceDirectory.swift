@@ -115,7 +115,7 @@ extension PCIBus.FunctionStatus {
             line(machine.isEnabled(try machine.live(address)) ? "1" : "0")
           }))
     case .reset:
-      guard description.hasReset else { return nil }
+      guard description.reset != .none else { return nil }
       return .action { text throws(Errno) in try machine.drivers.reset(address, text) }
     case .resource:
       return .file(SysfsFile(0o444, read: { () throws(Errno) in Array(resourceLines.utf8) }))

@@ -30,12 +30,12 @@ struct PCIAddressSpaceLayout {
   private var memory64 = Window(unused: 0x40_0000_0000..<0x1_0000_0000_0000)
   private var io = Window(unused: 0x1000..<0x1_0000)
 
-  /// - Returns: BAR number to address; none for a BAR that no room is left for.
-  mutating func place(_ bars: [Int: PCIFunctionDescription.BAR]) -> [Int: UInt64] {
+  /// - Returns: BAR number to address, the ROM being number 6; none for a BAR that no room is left for.
+  mutating func place(_ description: PCIFunctionDescription) -> [Int: UInt64] {
     var addresses: [Int: UInt64] = [:]
-    for (number, bar) in bars.sorted(by: { $0.key < $1.key }) {
+    for (number, bar) in Self.windows(of: description).sorted(by: { $0.key < $1.key }) {
       addresses[number] =
-        switch bar {
+        switch bar.space {
         case .memory32: memory32.take(bar.size)
         case .memory64: memory64.take(bar.size)
         case .io: io.take(bar.size)
@@ -45,14 +45,25 @@ struct PCIAddressSpaceLayout {
   }
 
   /// Takes back what `place` gave.
-  mutating func release(_ addresses: [Int: UInt64], of bars: [Int: PCIFunctionDescription.BAR]) {
+  mutating func release(_ addresses: [Int: UInt64], of description: PCIFunctionDescription) {
+    let bars = Self.windows(of: description)
     for (number, address) in addresses {
-      switch bars[number] {
-      case .memory32(let size, _)?: memory32.give(address, size)
-      case .memory64(let size, _)?: memory64.give(address, size)
-      case .io(let size)?: io.give(address, size)
-      case nil: break
+      guard let bar = bars[number] else { continue }
+      switch bar.space {
+      case .memory32: memory32.give(address, bar.size)
+      case .memory64: memory64.give(address, bar.size)
+      case .io: io.give(address, bar.size)
       }
     }
+  }
+
+  private static func windows(
+    of description: PCIFunctionDescription
+  ) -> [Int: PCIFunctionDescription.BAR] {
+    var bars = description.bars
+    if description.rom != nil {
+      bars[PCIFunctionDescription.romNumber] = .memory32(size: description.romSize)
+    }
+    return bars
   }
 }

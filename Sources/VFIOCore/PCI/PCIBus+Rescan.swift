@@ -107,6 +107,6 @@ extension PCIBus.State {
   }
 
   private mutating func unplugged(_ slot: PCIBus.Slot) {
-    layout.release(slot.function.barAddresses, of: slot.function.kind.description.bars)
+    layout.release(slot.function.barAddresses, of: slot.function.kind.description)
   }
 }

@@ -47,6 +47,8 @@ public final class PCIBus: Sendable {
     /// What vfio has of it while it is bound there.
     var data: PCIDeviceData?
     var isUnbinding = false
+    /// Vfio is being told of it, or that it is bound: nobody else may change it meanwhile.
+    var isInTransit = true
     /// How it goes as soon as it is unbound; nil while it stays.
     var departure: Departure?
 
@@ -113,19 +115,31 @@ public final class PCIBus: Sendable {
       name: "\(address)", group: GroupID(bus: Self.name, number: group))
     var logger = logger
     logger[metadataKey: "device"] = "\(address)"
-    let barAddresses = state.withLock { $0.layout.place(kind.description.bars) }
+    let memory: PCIMemory?
+    do throws(Errno) {
+      memory = try PCIMemory(kind.description.bars, name: "\(address)")
+    } catch {
+      throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
+    }
+    let barAddresses = state.withLock { $0.layout.place(kind.description) }
     let function = PCIFunction(
-      address: address, kind: kind, barAddresses: barAddresses, scheduler: scheduler,
-      logger: logger)
+      address: address, kind: kind, barAddresses: barAddresses, memory: memory,
+      scheduler: scheduler, logger: logger,
+      isAlone: { [weak self] in self?.addresses(on: address.busAddress).count == 1 })
     do throws(PCIBusError) {
       try enumerate(Slot(function: function, device: device, initialDriver: driver), at: address)
     } catch {
-      state.withLock { $0.layout.release(barAddresses, of: kind.description.bars) }
+      state.withLock { $0.layout.release(barAddresses, of: kind.description) }
       throw error
     }
     // The claim may have bound it already.
     let isTaken = state.withLock { $0.slots[address]?.driver != Driver.none }
-    if driver != .none, !isTaken { try bind(address, to: driver) }
+    guard driver != .none, !isTaken else { return }
+    do throws(PCIBusError) {
+      try bind(address, to: driver)
+    } catch  where error.errno == .resourceBusy {
+      // Somebody was quicker, or its group is in use and the claim failed: nobody has it then.
+    }
   }
 
   /// Makes a function that is plugged in known, to vfio as well.
@@ -133,6 +147,7 @@ public final class PCIBus: Sendable {
     try state.withLock { state throws(PCIBusError) in
       try state.checkRoom(at: address)
       state.slots[address] = slot
+      state.slots[address]?.isInTransit = true
       if case .host(let name) = slot.initialDriver { state.hostDrivers.insert(name) }
     }
     let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
@@ -142,6 +157,7 @@ public final class PCIBus: Sendable {
       state.withLock { $0.slots[address] = nil }
       throw PCIBusError(error, "vfio did not take \(address): \(error)")
     }
+    state.withLock { $0.slots[address]?.isInTransit = false }
   }
 
   /// Removes one function, after vfio has let go of it.
@@ -150,8 +166,8 @@ public final class PCIBus: Sendable {
   ) throws(PCIBusError) -> UnbindWait {
     let slot = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      if slot.departure != nil || slot.isUnbinding {
-        throw PCIBusError(.resourceBusy, "\(address) is on its way out of vfio already")
+      if slot.departure != nil || slot.isUnbinding || slot.isInTransit {
+        throw PCIBusError(.resourceBusy, "\(address) is on its way into vfio or out of it already")
       }
       state.slots[address]?.departure = departure
       return slot
@@ -165,13 +181,22 @@ public final class PCIBus: Sendable {
 
   /// Lets a driver take a function that nobody has.
   ///
-  /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it.
+  /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it, or a driver of the host
+  ///   wants it and its group is in use.
   public func bind(_ address: PCIAddress, to driver: Driver) throws(PCIBusError) {
+    try bind(address, to: driver, isClaim: false)
+  }
+
+  private func bind(
+    _ address: PCIAddress, to driver: Driver, isClaim: Bool
+  ) throws(PCIBusError) {
     let (device, data) = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      guard slot.driver == .none, slot.departure == nil else {
-        throw PCIBusError(.resourceBusy, "\(address) has a driver")
+      guard slot.driver == .none, slot.departure == nil, slot.isInTransit == isClaim else {
+        throw PCIBusError(.resourceBusy, "\(address) has a driver or is about to")
       }
+      if case .host = driver { try checkHostMayTake(slot.device) }
+      state.slots[address]?.isInTransit = driver == .vfio
       let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
       if case .host(let name) = driver { state.hostDrivers.insert(name) }
@@ -179,6 +204,7 @@ public final class PCIBus: Sendable {
       return (slot.device, data)
     }
     guard driver == .vfio else { return }
+    defer { state.withLock { $0.slots[address]?.isInTransit = false } }
     do throws(Errno) {
       try vfio.bindDevice(device, data: data)
     } catch {
@@ -211,8 +237,8 @@ public final class PCIBus: Sendable {
       if let driver, slot.driver != driver {
         throw PCIBusError(.operationNotSupportedByDevice, "another driver has \(address)")
       }
-      if slot.isUnbinding {
-        throw PCIBusError(.resourceBusy, "\(address) is being unbound already")
+      if slot.isUnbinding || slot.isInTransit {
+        throw PCIBusError(.resourceBusy, "\(address) is being bound or unbound already")
       }
       if slot.driver == .vfio {
         state.slots[address]?.isUnbinding = true
@@ -253,9 +279,17 @@ public final class PCIBus: Sendable {
     }
     guard let address else { throw .operationNotSupportedByDevice }
     do throws(PCIBusError) {
-      try bind(address, to: .vfio)
+      try bind(address, to: .vfio, isClaim: true)
     } catch {
       throw error.errno
+    }
+  }
+
+  private func checkHostMayTake(_ device: Device) throws(PCIBusError) {
+    do throws(Errno) {
+      try vfio.checkHostMayTake(device)
+    } catch {
+      throw PCIBusError(error, "group \(device.group) of \(device) is in use")
     }
   }
 

@@ -14,6 +14,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
     /// What the model drives the INTx pin to.
     var line = false
     var delivery = PCIInterruptDelivery.off
+    var pendingMSIX: PCIPendingBits
     /// Reports that may still be loud in the log; the client could make any number of them.
     var loudReports = PCIPins.loudReports
   }
@@ -23,31 +24,35 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   /// Attached to a domain by the core while the group is in use.
   let domainPort = DomainPort()
   private let state: Mutex<State>
-  private let description: PCIFunctionDescription
-  private let addresses: [Int: UInt64]
+  private let layout: PCIConfigLayout
+  private let memory: PCIMemory?
   private let scheduler: any Scheduler
   private let logger: Logger
 
   init(
-    _ description: PCIFunctionDescription, addresses: [Int: UInt64], scheduler: any Scheduler,
-    logger: Logger
+    _ description: PCIFunctionDescription, addresses: [Int: UInt64], memory: PCIMemory?,
+    scheduler: any Scheduler, logger: Logger
   ) {
-    self.description = description
-    self.addresses = addresses
+    layout = PCIConfigLayout(description, addresses: addresses)
+    self.memory = memory
     self.scheduler = scheduler
     self.logger = logger
-    state = Mutex(State(config: PCIConfigSpace(description, addresses: addresses)))
+    state = Mutex(
+      State(
+        config: PCIConfigSpace(layout),
+        pendingMSIX: PCIPendingBits(count: description.msix?.vectors ?? 0)))
   }
 
-  /// Changes the state, then signals INTx where the change makes it due.
+  /// Changes the state, then signals what the change makes due.
   func update<Result: Sendable, Failure: Error>(
     _ change: (inout State) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    let (result, signal) = try state.withLock { state throws(Failure) in
+    let (result, signal, messages) = try state.withLock { state throws(Failure) in
       let result = try change(&state)
-      return (result, state.dueINTx())
+      return (result, state.dueINTx(), state.dueMessages())
     }
     signal?.signal()
+    for message in messages { message.signal() }
     return result
   }
 
@@ -58,7 +63,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   /// Puts configuration space back to what a client finds at open.
   func restoreConfig() {
     update { state in
-      state.config = PCIConfigSpace(description, addresses: addresses)
+      state.config = PCIConfigSpace(layout)
       state.loudReports = Self.loudReports
     }
   }
@@ -67,28 +72,25 @@ final class PCIPins: PCIFunctionPort, DMAPort {
 
   var dma: any DMAPort { self }
 
+  func memory(bar: Int) -> (any DeviceMemory)? { memory?.windows[bar] }
+
   func setINTx(asserted: Bool) {
     update { $0.line = asserted }
   }
 
   @discardableResult
   func sendMSI(vector: Int) -> Bool {
-    let (isSent, signal) = look { state -> (Bool, (any EventSignal)?) in
-      guard state.isMSIEnabled, state.config.command.contains(.busMaster),
-        case .msi(let signals) = state.delivery, signals.indices.contains(vector)
-      else { return (false, nil) }
-      return (true, signals[vector])
-    }
+    let (isSent, signal) = state.withLock { $0.send(vector) }
     signal?.signal()
     return isSent
   }
 
   var isMSIEnabled: Bool {
-    look { $0.isMSIEnabled }
+    look { $0.isMessaging }
   }
 
   var isBusMaster: Bool {
-    look { $0.config.command.contains(.busMaster) }
+    look { $0.config.isBusMaster }
   }
 
   func after(_ delay: Duration, _ work: @escaping @Sendable () -> Void) {
