@@ -73,18 +73,6 @@ static int copy_by_dma(int device, uint32_t from, uint32_t to)
 	return wait_dma(device);
 }
 
-/* Each node tells the server of its close in its own time. */
-static int becomes_single(int group)
-{
-	for (int i = 0; i < 200; i++) {
-		errno = 0;
-		if (unmerge(group) == -1 && errno == EINVAL)
-			return 1;
-		sleep_us(5000);
-	}
-	return 0;
-}
-
 static void check_refusal(int a, int b, int error)
 {
 	CHECK_ERR(merge(a, b), error);
@@ -251,7 +239,8 @@ static void check_end(void)
 	close(watch);
 	close(device);
 	watch = group_at(241);
-	CHECK(becomes_single(watch));
+	CHECK_ERR(device_at(watch, 240), ENODEV);
+	CHECK_ERR(unmerge(watch), EINVAL);
 	CHECK_EQ(is_locked(watch), 0);
 	close(watch);
 
@@ -269,6 +258,10 @@ static void check_end(void)
 	close(device);
 	close(a);
 	close(b);
+	a = group_at(240);
+	CHECK_ERR(device_at(a, 241), ENODEV);
+	CHECK_ERR(unmerge(a), EINVAL);
+	close(a);
 }
 
 /* Another address space may look, and nothing else. */

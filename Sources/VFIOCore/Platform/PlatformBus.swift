@@ -197,12 +197,12 @@ public final class PlatformBus: Sendable {
 
 extension PlatformDeviceDescription {
   /// Bytes that a region may have: what its part of a device descriptor has room for.
-  static let regionSizes: ClosedRange<UInt64> = 1...(1 << 40)
+  private static let regionLimit: UInt64 = 1 << 40
 
   /// Why no device can be so, nil for one that can.
   var flaw: String? {
-    if let region = regions.firstIndex(where: { !Self.regionSizes.contains($0.size) }) {
-      return "region \(region) has \(regions[region].size) bytes, not 1 to 2^40"
+    if let region = regions.firstIndex(where: { $0.size > Self.regionLimit }) {
+      return "region \(region) has \(regions[region].size) bytes, more than 2^40"
     }
     if regions.count > 64 { return "it has \(regions.count) regions, more than 64" }
     if interrupts.count > 1024 { return "it has \(interrupts.count) interrupts, more than 1024" }
