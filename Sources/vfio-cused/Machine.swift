@@ -50,7 +50,7 @@ struct Machine {
         plugged.append(bridge.address)
       }
       for device in topology.resolvedDevices() {
-        guard let kind = models.pciKind(named: device.model) else { continue }
+        guard let kind = models.pciKind(of: device) else { continue }
         try pci.add(
           address: device.address, kind: kind, group: device.group,
           driver: PCIBus.Driver(device.driver))

@@ -1,4 +1,5 @@
 import DeviceKit
+import Devices
 import SystemPackage
 import TestSupport
 import Testing
@@ -47,6 +48,15 @@ struct DeviceFileTests {
     for (file, text) in expected {
       #expect(try machine.cat(device(TestMachine.first, file)) == text, "\(file)")
     }
+  }
+
+  @Test func aFunctionOfPCIExpressWithAROM() throws {
+    let address = "0000:00:07.0"
+    try machine.add(address, group: 7, driver: .none, kind: TestDevice.model.kind([:]))
+    #expect(try machine.file(device(address, "config")).size == 4096)
+    let lines = try machine.cat(device(address, "resource")).split(separator: "\n")
+    #expect(lines.count == 7)
+    #expect(lines.last?.hasSuffix("fff 0x0000000000046200") == true)
   }
 
   @Test func aFunctionWithEverything() throws {

@@ -69,8 +69,10 @@ extension SysfsFile {
   }
 
   /// Configuration space, of which whoever is no administrator gets the header (`pci_read_config`).
-  fileprivate static func config(size: UInt64 = 256, _ read: @escaping Read) -> SysfsNode {
-    var file = SysfsFile(0o444, size: size, read: read)
+  fileprivate static func config(
+    size: Int = 256, _ read: @escaping Read
+  ) -> SysfsNode {
+    var file = SysfsFile(0o444, size: UInt64(size), read: read)
     file.isBinary = true
     file.unprivilegedSize = 64
     return .file(file)
@@ -100,8 +102,7 @@ extension PCIBus.FunctionStatus {
     case .iommuGroup:
       return machine.iommuGroup(of: self)
     case .config:
-      return SysfsFile.config(size: description.express == nil ? 256 : 4096) {
-        () throws(Errno) in
+      return SysfsFile.config(size: description.configSize) { () throws(Errno) in
         try machine.liveConfig(address)
       }
     case .irq:
@@ -162,12 +163,13 @@ extension PCIBus.FunctionStatus {
 
   /// Start, end and flags of the six BARs and the ROM, as `resource_show` prints them.
   private var resourceLines: String {
-    let bars = (0..<6).map { number in
+    (0..<7).map { number in
+      if number == 6, description.rom != nil {
+        return ResourceLine.rom(description.romSize, at: barAddresses[number])
+      }
       guard let bar = description.bars[number] else { return ResourceLine.none }
       return ResourceLine.text(bar, at: barAddresses[number])
     }.joined()
-    let number = PCIFunctionDescription.romNumber
-    return bars + ResourceLine.rom(size: description.romSize, at: barAddresses[number])
   }
 }
 

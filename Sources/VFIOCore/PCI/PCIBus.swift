@@ -77,6 +77,7 @@ public final class PCIBus: Sendable {
     /// Those of the host, by name.
     var hostDrivers: Set<String> = []
     var layout = PCIAddressSpaceLayout()
+    var sharedMemories = PCISharedMemories()
   }
 
   let vfio: VFIO
@@ -115,13 +116,7 @@ public final class PCIBus: Sendable {
       name: "\(address)", group: GroupID(bus: Self.name, number: group))
     var logger = logger
     logger[metadataKey: "device"] = "\(address)"
-    let memory: PCIMemory?
-    do throws(Errno) {
-      memory = try PCIMemory(
-        kind.description.bars.filter(\.value.isRAM).mapValues(\.size), name: "\(address)")
-    } catch {
-      throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
-    }
+    let memory = try memory(of: kind, at: address)
     let barAddresses = state.withLock { $0.layout.place(kind.description) }
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
