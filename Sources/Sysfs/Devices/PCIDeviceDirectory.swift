@@ -200,7 +200,8 @@ extension PCIBridge {
       return .file(
         SysfsFile(
           0o444, read: { () throws(Errno) in line("\(machine.subordinate(of: self))") }))
-    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .vfioDev, .resource0, .resource1, .resource2,
+    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .vfioDev, .resource0, .resource1,
+      .resource2,
       .resource3, .resource4, .resource5:
       return nil
     default:
