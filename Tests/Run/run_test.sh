@@ -132,6 +132,27 @@ statuses() {
   equal "an orphan: it is served to its end" done "$(tail -1 "$work/orphan")"
 }
 
+# The document's shell session and its program, lspci, and devices that come and go.
+document() {
+  local machine=(--topology Tests/Document/topology.yaml)
+  count_lines < <(user timeout 60 "$cused" run "${machine[@]}" -- \
+    Tests/Document/session.sh "$clients/document_example" 2>&1 |
+    sed 's/^\(ok\|FAILED\) /&the document: /')
+  if ((EUID == 0)); then
+    # The account `user` of the document, in a mount namespace.
+    sed '$a user:x:1234:1234::/:/bin/sh' /etc/passwd >"$work/passwd"
+    sed '$a user:x:1234:' /etc/group >"$work/group"
+    # shellcheck disable=SC2016
+    count_lines < <(timeout 60 unshare --mount sh -c '
+      mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && shift && exec "$@"' \
+      sh "$work" "$cused" run "${machine[@]}" -- Tests/Document/session.sh "$clients/document_example" 2>&1 |
+      sed 's/^\(ok\|FAILED\) /&the document as root: /')
+  fi
+  equal "lspci" "$(cat Tests/Document/lspci.txt)" \
+    "$(user timeout 60 "$cused" run "${machine[@]}" -- Tests/Document/lspci.sh 2>/dev/null)"
+  client "hot-plug" 60 Tests/Run/hot_plug.sh "$clients"
+}
+
 # It cannot work: `refuses NAME STATUS WORDS COMMAND…`
 refuses() {
   local name=$1 want=$2 words=$3 said status
@@ -296,6 +317,7 @@ traces() {
 }
 
 all_clients
+document
 option_clients
 mapped_in_a_container
 statuses

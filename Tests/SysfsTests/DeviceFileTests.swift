@@ -183,6 +183,22 @@ struct DeviceFileTests {
     }
   }
 
+  @Test func anExpansionROM() throws {
+    var kind = TestMachine.everything
+    kind.description.rom = [0x55, 0xaa, 1, 2, 3]
+    try machine.add("0000:00:05.0", group: 5, driver: .none, kind: kind)
+    let rom = device("0000:00:05.0", "rom")
+    #expect(try machine.file(rom).size == 2048)
+    #expect(throws: Errno.invalidArgument) { try machine.read(rom) }
+    try machine.echo("1", rom)
+    #expect(try machine.read(rom) == [0x55, 0xaa, 1, 2, 3])
+    try machine.echo("0", rom)
+    #expect(throws: Errno.invalidArgument) { try machine.read(rom) }
+    let line = try machine.cat(device("0000:00:05.0", "resource")).split(separator: "\n")[6]
+    #expect(line.hasSuffix(" 0x0000000000046200"))
+    #expect(!machine.exists(device(TestMachine.first, "rom")))
+  }
+
   @Test func processorSets() {
     #expect([1, 2, 4, 31, 32].map(ProcessorSet.mask) == ["1", "3", "f", "7fffffff", "ffffffff"])
     #expect(ProcessorSet.mask(33) == "1,ffffffff")

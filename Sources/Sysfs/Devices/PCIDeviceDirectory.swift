@@ -24,13 +24,14 @@ private enum DeviceName: String, CaseIterable, Sendable {
   case powerState = "power_state"
   case remove, rescan, reset, resource
   case resource0, resource1, resource2, resource3, resource4, resource5
-  case revision
+  case revision, rom
   case secondaryBusNumber = "secondary_bus_number"
   case subordinateBusNumber = "subordinate_bus_number"
   case subsystem
   case subsystemDevice = "subsystem_device"
   case subsystemVendor = "subsystem_vendor"
   case uevent, vendor
+  case vfioDev = "vfio-dev"
 
   /// The BAR that `resourceN` is.
   var bar: Int? {
@@ -63,7 +64,7 @@ extension SysfsDirectory {
 
 extension SysfsFile {
   /// A file that always reads the same.
-  fileprivate static func fixed(_ text: String) -> SysfsNode {
+  static func fixed(_ text: String) -> SysfsNode {
     .file(SysfsFile(0o444, read: { () throws(Errno) in line(text) }))
   }
 
@@ -128,6 +129,24 @@ extension PCIBus.FunctionStatus {
       // Memory is for mmap only, and nothing has I/O ports to go to.
       return .file(
         SysfsFile(0o600, size: bar.size, read: { () throws(Errno) in throw .ioError }))
+    case .vfioDev:
+      return machine.vfioDevices.number(of: address).map {
+        .directory(.vfioDevice(number: $0, address, machine))
+      }
+    case .rom:
+      guard let rom = description.rom else { return nil }
+      var file = SysfsFile(
+        0o600, size: description.romSize,
+        read: { () throws(Errno) in
+          guard machine.drivers.showsROM(address) else { throw .invalidArgument }
+          return rom
+        },
+        write: { text throws(Errno) in
+          machine.drivers.setShowsROM(address, text)
+          return .done
+        })
+      file.isBinary = true
+      return .file(file)
     case .uevent:
       return .file(
         SysfsFile(
@@ -181,7 +200,8 @@ extension PCIBridge {
       return .file(
         SysfsFile(
           0o444, read: { () throws(Errno) in line("\(machine.subordinate(of: self))") }))
-    case .driver, .driverOverride, .iommuGroup, .reset, .resource0, .resource1, .resource2,
+    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .vfioDev, .resource0, .resource1,
+      .resource2,
       .resource3, .resource4, .resource5:
       return nil
     default:
