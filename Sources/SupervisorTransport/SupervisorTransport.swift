@@ -92,7 +92,8 @@ public struct SupervisorTransport: Sendable {
   ) throws(TransportError) -> (OpenFiles, ScratchTree) {
     let sys = options.sysfs.map { [SysDirectory(tree: $0)] } ?? []
     let tree = CombinedTree(trees: [DeviceDirectory(vfio: vfio)] + sys)
-    let scratch = ScratchTree(tree, in: options.temporaryDirectory)
+    let owners = NodeOwners()
+    let scratch = ScratchTree(tree, owners: owners, in: options.temporaryDirectory)
     do throws(Errno) {
       let files = try OpenFiles()
       let events = try EventMonitor()
@@ -108,7 +109,6 @@ public struct SupervisorTransport: Sendable {
           try eventfds.copy(of: fd, thread, events)
         }
       }
-      let owners = NodeOwners()
       vfio.observeGroups { event in
         if case .vanished(let group) = event { owners.forget("/dev/vfio/\(group)") }
       }
