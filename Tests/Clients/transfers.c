@@ -68,6 +68,8 @@ static void check_writes(int device)
 	CHECK_EQ(inverted, ~value);
 	CHECK_ERR(syscall(SYS_writev, device, 8, 1), EFAULT);
 	CHECK_ERR(syscall(SYS_writev, device, &part, 1025), EINVAL);
+	CHECK_ERR(syscall(SYS_pwrite64, device, &value, SIZE_MAX, 4), EINVAL);
+	CHECK_ERR(syscall(SYS_pread64, device, &value, SIZE_MAX, 4), EINVAL);
 }
 
 static void check_positions(int device)
