@@ -129,7 +129,9 @@ struct Run: ParsableCommand {
 
   private func options() throws -> SupervisorTransport.Options {
     var options = SupervisorTransport.Options()
-    if let directory = getenv("TMPDIR"), directory.pointee == CChar(UInt8(ascii: "/")) {
+    if let directory = getenv("TMPDIR"), directory.pointee == CChar(UInt8(ascii: "/")),
+      access(directory, W_OK | X_OK) == 0
+    {
       // SAFETY: what getenv gives ends with a NUL.
       options.temporaryDirectory = String(cString: directory)
     }
