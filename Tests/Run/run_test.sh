@@ -187,6 +187,15 @@ others() {
   client "a shell in a shell" 20 sh -c "sh -c 'exec $clients/document_example' | tail -1"
   printf 'all: a b\na b:\n\t%s\n' "$clients/second_process" >"$work/Makefile"
   client "make" 30 make -s -C "$work"
+  # shellcheck disable=SC2016
+  client "cd, pwd and cd .. in a shell" 20 sh -c 'cd /sys/bus/pci/devices/0000:06:0d.0 &&
+    [ "$(pwd)" = /sys/bus/pci/devices/0000:06:0d.0 ] && [ "$(cat vendor)" = 0x1234 ] &&
+    [ "$(pwd -P)" = /sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0 ] &&
+    [ "$(/bin/pwd)" = "$(pwd -P)" ] && [ "$(readlink driver)" = ../../../../bus/pci/drivers/vfio ] &&
+    ls | grep -q ^config$ && cd .. && cd 0000:06:0d.1 && grep -q 0x1234 vendor && cd -P .. && pwd'
+  # shellcheck disable=SC2016
+  client "a node by /proc/self/fd in a shell" 20 sh -c 'exec 3<>/dev/vfio/pci:240 && [ -c /dev/fd/3 ] &&
+    exec 4<>/proc/self/fd/3 && readlink /proc/$$/fd/4'
   client "strace" 20 strace -f -o "$work/strace" "$clients/raw_nolibc"
   client "in a user namespace" 20 unshare -r "$clients/raw_nolibc"
   user unshare -r "$cused" run -- "$clients/lifetimes" >"$work/out" 2>"$work/err"
@@ -194,7 +203,7 @@ others() {
   judge "all of it in a user namespace"
   local name
   for name in document_example lifetimes "threads 5" second_process fork_child edu directory sysfs \
-    transfers raw_nolibc raw_threads; do
+    working_directory eventfds transfers raw_nolibc raw_threads; do
     # shellcheck disable=SC2086
     user timeout -k 5 40 "$helpers/without" container "$cused" run -- "$clients/"$name \
       >"$work/out" 2>"$work/err"

@@ -52,7 +52,15 @@ import Testing
       #expect(action(number, [3, 0, 0]) == Self.notify)
       #expect(action(number, [3, 0, 4096]) == Self.notify)
       #expect(action(number, [3, 0, 4097]) == Self.allow)
-      #expect(action(number, [3, 0, 1 << 32]) == Self.allow)
+      #expect(action(number, [3, 0, 65535]) == Self.allow)
+    }
+  }
+
+  @Test func transfersOfVeryMuch() {
+    for number in [0, 1] {
+      #expect(action(number, [3, 0, 65536]) == Self.notify)
+      #expect(action(number, [3, 0, 1 << 32]) == Self.notify)
+      #expect(action(number, [1, 0, 65536]) == Self.allow)
     }
   }
 
@@ -64,7 +72,6 @@ import Testing
     #expect(action(1, [1, 0, 1]) == Self.notify)
     #expect(action(1, [1, 0, 64]) == Self.notify)
     #expect(action(1, [2, 0, 65]) == Self.allow)
-    #expect(action(1, [1, 0, 1 << 32]) == Self.allow)
   }
 
   @Test func whatMovesDataOrThePosition() {
@@ -100,8 +107,15 @@ import Testing
     #expect(action(257, [0xffff_ff9c, 0, 0]) == Self.notify)
     #expect(action(257, [5, 0, 0]) == Self.allow)
     #expect(action(257, [5, 0, 0o2000002]) == Self.notify)
+    #expect(action(257, [5, 0, 0o1]) == Self.notify)
+    #expect(action(257, [5, 0, 0o101]) == Self.allow)
     #expect(action(262, [5, 0, 0, 0]) == Self.allow)
     #expect(action(262, [Self.workingDirectory, 0, 0, 0]) == Self.notify)
+  }
+
+  @Test func ownersFromAnyDirectory() {
+    #expect(action(260, [5, 0, 0, 0, 0]) == Self.notify)
+    #expect(action(268, [5, 0, 0]) == Self.notify)
   }
 
   @Test func dumpable() {

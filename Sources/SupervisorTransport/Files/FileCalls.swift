@@ -49,7 +49,7 @@ struct FileCalls: Sendable {
   func ioctl(_ call: Call) {
     guard let open = file(call, call.argument0) else { return }
     // What a group answers may depend on a close that has returned already.
-    if open.isNode { files.settle() }
+    if open.path != nil { files.settle() }
     let client = ProcessClient(call.thread, clients)
     do throws(Errno) {
       let request = UInt32(truncatingIfNeeded: call.argument1)

@@ -46,6 +46,8 @@ struct Dispatcher: Sendable {
     case CL_CALL_ACCESS: paths.access(call)
     case CL_CALL_FACCESSAT: paths.faccessat(call, hasFlags: false)
     case CL_CALL_FACCESSAT2: paths.faccessat(call, hasFlags: true)
+    case CL_CALL_CHDIR: paths.chdir(call)
+    case CL_CALL_GETCWD: paths.getcwd(call)
     case CL_CALL_GETXATTR: paths.extendedAttributes(call, followsLast: true, lists: false)
     case CL_CALL_LGETXATTR: paths.extendedAttributes(call, followsLast: false, lists: false)
     case CL_CALL_LISTXATTR: paths.extendedAttributes(call, followsLast: true, lists: true)

@@ -22,6 +22,13 @@ final class NodeOwners: Sendable {
     changes.withLock { $0[path] } ?? Owner()
   }
 
+  /// Whether `thread` may do to the machine's files what we may.
+  func isLikeUs(_ thread: ClientThread) throws(Errno) -> Bool {
+    if !hasOthers { return true }
+    let caller = try Credentials(of: thread)
+    return caller.user == geteuid() && caller.has(.overrideAccess)
+  }
+
   /// The node at `path` is gone: another one starts anew.
   func forget(_ path: String) {
     changes.withLock { _ = $0.removeValue(forKey: path) }
