@@ -169,6 +169,25 @@ static void mappings(struct program *p)
 	end(p, rule);
 }
 
+/* Mappings that grow: what follows a device's memory in its file is none of it. */
+static void growing(struct program *p)
+{
+	size_t rule = begin(p, SYS_mremap);
+
+	load(p, HIGH(1));
+	add(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	load(p, HIGH(2));
+	add(p, BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0);
+	result(p, NOTIFY);
+	load(p, LOW(1));
+	add(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	load(p, LOW(2));
+	add(p, BPF_JMP | BPF_JGT | BPF_X, 0, 0, 1);
+	result(p, NOTIFY);
+	result(p, ALLOW);
+	end(p, rule);
+}
+
 /* A process that makes itself undumpable could not be looked into any more. */
 static void dumpable(struct program *p)
 {
@@ -218,6 +237,7 @@ int cl_seccomp_filter(struct sock_filter *filter, size_t room, bool eventfds)
 	transfers(p, SYS_read, 2, CL_MOST_READ_STANDARD);
 	transfers(p, SYS_write, 0, CL_MOST_WRITTEN_STANDARD);
 	mappings(p);
+	growing(p);
 	opens(p);
 	ioctls(p);
 	from_working_directory(p, SYS_newfstatat);
@@ -261,6 +281,7 @@ static enum cl_call_name name_of(int number)
 	switch (number) {
 	case SYS_ioctl: return CL_CALL_IOCTL;
 	case SYS_mmap: return CL_CALL_MMAP;
+	case SYS_mremap: return CL_CALL_MREMAP;
 	case SYS_prctl: return CL_CALL_PRCTL;
 	case SYS_read: return CL_CALL_READ;
 	case SYS_write: return CL_CALL_WRITE;

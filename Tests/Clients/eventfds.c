@@ -25,12 +25,16 @@ int main(void)
 	device = get_device(group);
 	NEED(group >= 0 && device >= 0);
 	first = eventfd(0, EFD_CLOEXEC);
+	check_quiet = 1;
 	for (int i = 0; i < KEPT; i++)
 		NEED((kept[i] = eventfd(0, 0)) >= 0);
 	for (int i = 0; i < MADE; i++)
 		close(eventfd(0, 0));
+	check_quiet = 0;
 	CHECK_OK(set_irq(device, VFIO_PCI_INTX_IRQ_INDEX, first));
+	CHECK_OK(clear_irq(device, VFIO_PCI_INTX_IRQ_INDEX));
 	CHECK_OK(set_irq(device, VFIO_PCI_INTX_IRQ_INDEX, kept[0]));
+	CHECK_OK(clear_irq(device, VFIO_PCI_INTX_IRQ_INDEX));
 	CHECK_OK(set_irq(device, VFIO_PCI_INTX_IRQ_INDEX, kept[KEPT - 1]));
 	CHECK_OK(clear_irq(device, VFIO_PCI_INTX_IRQ_INDEX));
 	return check_done();

@@ -102,6 +102,13 @@ import Testing
     #expect(action(9, [0, 4096, 3, 0x802, 3, 1 << 40]) == Self.notify)
   }
 
+  @Test func mappingsThatGrow() {
+    #expect(action(25, [0, 4096, 8192]) == Self.notify)
+    #expect(action(25, [0, 4096, 1 << 32]) == Self.notify)
+    #expect(action(25, [0, 4096, 4096]) == Self.allow)
+    #expect(action(25, [0, 8192, 4096]) == Self.allow)
+  }
+
   @Test func opensFromTheWorkingDirectory() {
     #expect(action(257, [Self.workingDirectory, 0, 0]) == Self.notify)
     #expect(action(257, [0xffff_ff9c, 0, 0]) == Self.notify)
@@ -132,13 +139,16 @@ import Testing
     let words: [UInt32] =
       [UInt32(number), machine, 0, 0]
       + arguments.flatMap { [UInt32(truncatingIfNeeded: $0), UInt32($0 >> 32)] }
-    var (a, at): (UInt32, Int) = (0, 0)
+    var (a, x, at): (UInt32, UInt32, Int) = (0, 0, 0)
     while filter.indices.contains(at) {
       let i = filter[at]
       at += 1
       switch i.code {
       case 0x20: a = words[Int(i.k / 4)]
       case 0x06: return i.k
+      case 0x07: x = a
+      case 0x1d: at += Int(a == x ? i.jt : i.jf)
+      case 0x2d: at += Int(a > x ? i.jt : i.jf)
       case 0x54: a &= i.k
       case 0x15: at += Int(a == i.k ? i.jt : i.jf)
       case 0x25: at += Int(a > i.k ? i.jt : i.jf)

@@ -104,4 +104,14 @@ struct FileCalls: Sendable {
       call.fail(error)
     }
   }
+
+  /// A mapping of a device cannot grow (mm/mremap.c, `VM_DONTEXPAND`).
+  func mremap(_ call: Call) {
+    let grows = call.argument2 > call.argument1
+    guard grows, !files.isEmpty,
+      let mapping = try? ProcFS.mapping(of: call.thread.id, at: call.argument0),
+      files.file(OpenFiles.Key(mapping)) != nil, call.isWaiting
+    else { return call.proceed() }
+    call.fail(.badAddress)
+  }
 }

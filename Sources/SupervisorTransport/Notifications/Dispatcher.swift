@@ -18,6 +18,7 @@ struct Dispatcher: Sendable {
     switch call.name {
     case CL_CALL_IOCTL: files.ioctl(call)
     case CL_CALL_MMAP: files.mmap(call)
+    case CL_CALL_MREMAP: files.mremap(call)
     case CL_CALL_PRCTL: dumpable.prctl(call)
     case CL_CALL_READ: transfers.read(call)
     case CL_CALL_WRITE: transfers.write(call)

@@ -69,7 +69,8 @@ final class NodeOwners: Sendable {
     // The owner is all there is, mostly: nobody need be asked.
     if !hasOthers && owner.user == geteuid() { return wanted & 7 & ~(bits >> 6) == 0 }
     let caller = try caller()
-    if caller.has(.overrideAccess) { return true }
+    // Nobody may run what nobody may run (capabilities(7), CAP_DAC_OVERRIDE).
+    if caller.has(.overrideAccess) { return wanted & 1 == 0 || bits & 0o111 != 0 }
     let shift: UInt32 = caller.user == owner.user ? 6 : caller.groups.contains(owner.group) ? 3 : 0
     return wanted & 7 & ~(bits >> shift) == 0
   }
