@@ -1,6 +1,6 @@
 public import DeviceKit
 public import Logging
-import SoftIOMMU
+public import SoftIOMMU
 import Synchronization
 public import SystemPackage
 
@@ -12,16 +12,18 @@ public import SystemPackage
 public final class VFIO: Sendable {
   let logger: Logger
   private let registry = Mutex(Registry())
-  private let pageSizes: UInt64?
+  private let iommu: IOMMUOptions
   private let drains: (any Scheduler)?
 
   /// - Parameters:
-  ///   - pageSizes: what the IOMMU offers, one bit a page size in bytes; nil for its default.
+  ///   - iommu: what the IOMMU can do.
   ///   - drains: threads that wait for DMA which is under way when its client closes. The close itself must
   ///     not, for a client can make that DMA last; nil to wait all the same.
-  public init(logger: Logger, pageSizes: UInt64? = nil, drains: (any Scheduler)? = nil) {
+  public init(
+    logger: Logger, iommu: IOMMUOptions = IOMMUOptions(), drains: (any Scheduler)? = nil
+  ) {
     self.logger = logger
-    self.pageSizes = pageSizes
+    self.iommu = iommu
     self.drains = drains
   }
 
@@ -70,8 +72,12 @@ public final class VFIO: Sendable {
 
   // MARK: - For the files and the bus driver API
 
+  func makeDomain(rules: MappingRules) -> SoftIOMMU {
+    SoftIOMMU(rules: rules, options: iommu)
+  }
+
   func makeDomain() -> SoftIOMMU {
-    pageSizes.map { SoftIOMMU(pageSizes: $0) } ?? SoftIOMMU()
+    makeDomain(rules: .draft2011)
   }
 
   /// Reads the registry.
