@@ -37,7 +37,8 @@ let package = Package(
       name: "Threads", dependencies: ["CLinux", "DeviceKit", deque, heap, system],
       swiftSettings: swift),
     .target(
-      name: "SoftIOMMU", dependencies: ["ClientAccess", "DeviceKit", system], swiftSettings: swift),
+      name: "SoftIOMMU", dependencies: ["CLinux", "ClientAccess", "DeviceKit", system],
+      swiftSettings: swift),
     .target(
       name: "VFIOCore",
       dependencies: [
@@ -71,6 +72,11 @@ let package = Package(
       name: "waiting-daemon",
       dependencies: ["CUSETransport", "Threads", "VFIOCore", logging, system],
       path: "Tests/CUSE/WaitingDaemon", swiftSettings: swift),
+    // The software IOMMU alone, for `scripts/bench iommu` and `scripts/bench dma`.
+    .executableTarget(
+      name: "memory-benchmark",
+      dependencies: ["CLinux", "ClientAccess", "DeviceKit", "SoftIOMMU", system],
+      path: "Benchmarks/iommu/Program", swiftSettings: swift),
     .executableTarget(
       name: "vfio-cused",
       dependencies: [

@@ -1,0 +1,3 @@
+enum CopyBenchmark {
+  static func run() throws {}
+}
