@@ -80,8 +80,8 @@ let package = Package(
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "SupervisorTransport",
-        "Sysfs",
+        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "SoftIOMMU",
+        "SupervisorTransport", "Sysfs",
         "Threads", "Transport", "VFIOCore", logging, system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -104,8 +104,9 @@ let package = Package(
       name: "VFIOABITests", dependencies: ["CVFIO2011", "VFIOABI"], swiftSettings: swift),
     .testTarget(
       name: "SoftIOMMUTests",
-      dependencies: ["ClientAccess", "DeviceKit", "SoftIOMMU", "TestSupport", system],
-      swiftSettings: swift),
+      dependencies: [
+        "CLinux", "ClientAccess", "DeviceKit", "SoftIOMMU", "TestSupport", "Threads", system,
+      ], swiftSettings: swift),
     .testTarget(
       name: "VFIOCoreTests",
       dependencies: [

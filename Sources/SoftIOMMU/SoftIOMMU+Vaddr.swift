@@ -42,7 +42,9 @@ extension SoftIOMMU {
         entry.word & DomainTable.Contents.movingFlag != 0
       else { throw .invalidArgument }
       let before = table.look { $0.backings[entry.number] }
-      if before.memory !== memory { try memory.lock(size, limit: lockLimit) }
+      if before.memory !== memory {
+        try memory.lock(size, limit: ignoresLockLimit ? .max : lockLimit)
+      }
       let permissions = DMAPermissions(rawValue: UInt8(entry.word & 3))
       // Not checked, as in the kernel: what is not there faults when a device gets to it.
       var window: SharedWindow?

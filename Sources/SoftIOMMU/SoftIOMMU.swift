@@ -21,6 +21,7 @@ public final class SoftIOMMU: Sendable {
   public let iovaRanges: [ClosedRange<IOVA>]
   let mappingLimit: Int
   let dirtyTracking: IOMMUOptions.DirtyTracking
+  let ignoresLockLimit: Bool
 
   let changes = Mutex(())
   let table: DomainTable
@@ -35,6 +36,7 @@ public final class SoftIOMMU: Sendable {
       .without(options.reserved ?? rules.defaultReserved)
     mappingLimit = options.mappingLimit ?? rules.defaultMappingLimit
     dirtyTracking = options.dirtyTracking
+    ignoresLockLimit = options.ignoresLockLimit
     table = DomainTable(pageShift: UInt64(pageSizes.trailingZeroBitCount))
     table.add(lane)
   }
@@ -218,6 +220,7 @@ public final class SoftIOMMU: Sendable {
     _ range: Range<ClientAddress>, writable: Bool, of memory: any AddressSpace, limit: UInt64
   ) throws(Errno) -> SharedWindow? {
     let size = range.upperBound.rawValue - range.lowerBound.rawValue
+    let limit = ignoresLockLimit ? .max : limit
     do throws(Errno) {
       try memory.lock(size, limit: limit)
     } catch {

@@ -4,6 +4,7 @@ import DeviceKit
 import Devices
 import Glibc
 import Logging
+import SoftIOMMU
 import Sysfs
 import SystemPackage
 import Threads
@@ -17,8 +18,11 @@ struct Machine {
 
   /// - Parameters:
   ///   - topology: a topology file; nil for the document's machine.
+  ///   - ignoresMemlock: clients may map any amount of memory.
   ///   - scheduler: runs what devices do by themselves.
-  init(topology path: String?, scheduler: any Scheduler, logger: Logger) throws {
+  init(
+    topology path: String?, ignoresMemlock: Bool, scheduler: any Scheduler, logger: Logger
+  ) throws {
     let topology =
       try path.map {
         try Topology(contentsOf: FilePath($0), models: DeviceCatalogue.kinds.keys)
@@ -28,7 +32,9 @@ struct Machine {
         address: bridge.address, secondary: bridge.secondary, vendorID: bridge.identity.vendorID,
         deviceID: bridge.identity.deviceID, revision: bridge.identity.revision)
     }
-    vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
+    var iommu = IOMMUOptions(topology.iommu)
+    iommu.ignoresLockLimit = ignoresMemlock
+    vfio = VFIO(logger: logger, iommu: iommu, drains: WorkPool(limit: 64))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     for device in topology.resolvedDevices() {
       guard let kind = DeviceCatalogue.kind(named: device.model) else { continue }
@@ -53,6 +59,14 @@ struct Machine {
   var summary: String {
     let (groups, devices) = (vfio.groups.count, pci.functions.count)
     return "\(groups) group\(groups == 1 ? "" : "s"), \(devices) device\(devices == 1 ? "" : "s")"
+  }
+}
+
+extension IOMMUOptions {
+  init(_ iommu: Topology.IOMMU) {
+    self.init(
+      windows: iommu.windows, reserved: iommu.reserved, pageSizes: iommu.pageSizes,
+      mappingLimit: iommu.mappingLimit, dirtyTracking: iommu.reportsAllDirty ? .all : .exact)
   }
 }
 

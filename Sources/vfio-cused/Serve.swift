@@ -23,6 +23,9 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
+  @Flag(help: "Let clients map any amount of memory, whatever their RLIMIT_MEMLOCK.")
+  var ignoreMemlock = false
+
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
 
@@ -43,7 +46,8 @@ struct Serve: AsyncParsableCommand {
     }
     let logger = Logger(label: "vfio-cused")
     do {
-      let daemon = try Daemon(topology: topology, options: options, logger: logger)
+      let daemon = try Daemon(
+        topology: topology, ignoresMemlock: ignoreMemlock, options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],

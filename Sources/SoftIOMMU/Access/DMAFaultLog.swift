@@ -19,6 +19,17 @@ public struct DMAFaultEvent: Sendable {
   public var count: Int
   /// The mapping that is the least away from the fault's address, nil where there is none.
   public var nearest: ClosedRange<IOVA>?
+
+  public init(
+    device: String, fault: DMAFault, direction: Direction, count: Int,
+    nearest: ClosedRange<IOVA>?
+  ) {
+    self.device = device
+    self.fault = fault
+    self.direction = direction
+    self.count = count
+    self.nearest = nearest
+  }
 }
 
 extension DMAFaultEvent: CustomStringConvertible {

@@ -21,7 +21,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   static let loudReports = 8
 
   /// Attached to a domain by the core while the group is in use.
-  let domainPort = DomainPort()
+  let domainPort: DomainPort
   private let state: Mutex<State>
   private let description: PCIFunctionDescription
   private let addresses: [Int: UInt64]
@@ -38,6 +38,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
     self.memory = memory
     self.scheduler = scheduler
     self.logger = logger
+    domainPort = DomainPort(device: name, faults: .reporting(to: logger))
     state = Mutex(State(config: PCIConfigSpace(description, addresses: addresses)))
   }
 
