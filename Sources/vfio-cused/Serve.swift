@@ -4,6 +4,7 @@ import Control
 import Devices
 import Glibc
 import Logging
+import PluginHost
 import ServiceLifecycle
 import Threads
 import UnixSignals
@@ -26,6 +27,24 @@ struct Serve: AsyncParsableCommand {
   @Flag(help: "Let clients map any amount of memory, whatever their RLIMIT_MEMLOCK.")
   var ignoreMemlock = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
+      valueName: "file"))
+  var plugin: [String] = []
+
+  @Flag(
+    help: """
+      Merge a group with those that its user has in use, before the first IOMMU or device \
+      descriptor of it is handed out.
+      """)
+  var autoMerge = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Mount the devices' /sys there. (default: /run/vfio-cused/sys)", valueName: "directory"))
+  var sysfs: String?
+
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
 
@@ -47,7 +66,8 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "vfio-cused")
     do {
       let daemon = try Daemon(
-        topology: topology, ignoresMemlock: ignoreMemlock, options: options, logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge,
+        ignoresMemlock: ignoreMemlock, sysfs: sysfs, options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
@@ -59,6 +79,12 @@ struct Serve: AsyncParsableCommand {
     } catch let error as TopologyError {
       say(error.description)
       throw error.exitCode
+    } catch let error as PluginError {
+      say(error.description)
+      throw error.exitCode
+    } catch let error as BusError {
+      say(error.description)
+      throw Sysexits.dataError
     }
   }
 

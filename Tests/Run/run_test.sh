@@ -81,6 +81,23 @@ all_clients() {
   done <Tests/Clients/clients.table
 }
 
+# Those that want a machine of their own.
+option_clients() {
+  local transport who limit rest
+  cd Tests/Clients || return
+  while read -r transport who limit rest; do
+    [[ $transport == run || $transport == both ]] || continue
+    # shellcheck disable=SC2086
+    set -- ${rest#* -- }
+    # shellcheck disable=SC2086
+    user timeout -k 5 "$limit" "$cused" run ${rest%% -- *} -- "$clients/$1" "${@:2}" \
+      >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+    judge "$rest"
+  done <options.table
+  cd ../..
+}
+
 statuses() {
   under 10 true
   equal "true: exit status" 0 "$status"
@@ -261,6 +278,7 @@ traces() {
 }
 
 all_clients
+option_clients
 statuses
 refusals
 nested

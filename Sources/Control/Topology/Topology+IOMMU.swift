@@ -8,6 +8,9 @@ extension Topology.IOMMU {
     if let value = fields[.groupMultiFunction] {
       groupsMultiFunction = try value.value("true or false", Bool.init)
     }
+    if let value = fields[.merge] {
+      merge = try value.choice("a merge policy", of: Topology.MergePolicy.self)
+    }
     windows = try fields[.iova].map { (value) throws(TopologyError) in
       let ranges = try Self.ranges(value)
       if ranges.isEmpty { throw value.error("no address can be mapped") }

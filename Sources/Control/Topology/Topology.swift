@@ -5,12 +5,20 @@ public import DeviceKit
 /// A value without behaviour: `resolvedDevices()` says what follows from it.
 public struct Topology: Hashable, Sendable {
   public var iommu: IOMMU
+  /// What was loaded when the topology was read.
+  public var plugins: [Plugin]
   /// The root buses, those that no bridge leads to.
   public var buses: [RootBus]
+  public var platform: PlatformBus
 
-  public init(iommu: IOMMU = IOMMU(), buses: [RootBus]) {
+  public init(
+    iommu: IOMMU = IOMMU(), plugins: [Plugin] = [], buses: [RootBus],
+    platform: PlatformBus = PlatformBus()
+  ) {
     self.iommu = iommu
+    self.plugins = plugins
     self.buses = buses
+    self.platform = platform
   }
 
   /// What the IOMMU is told at boot.
@@ -28,19 +36,32 @@ public struct Topology: Hashable, Sendable {
     public var mappingLimit: Int?
     /// Whether dirty bitmaps report every mapped page.
     public var reportsAllDirty = false
+    public var merge: MergePolicy
 
-    public init(groupsMultiFunction: Bool = false) {
+    public init(groupsMultiFunction: Bool = false, merge: MergePolicy = .similar) {
       self.groupsMultiFunction = groupsMultiFunction
+      self.merge = merge
     }
+  }
+
+  /// Which groups clients can merge.
+  public enum MergePolicy: String, Hashable, Sendable, CaseIterable {
+    case never
+    /// Those that are alike in cache coherency.
+    case similar
+    case any
   }
 
   /// A PCI bus at the top of its hierarchy.
   public struct RootBus: Hashable, Sendable {
     public var address: PCIBusAddress
+    /// Whether its IOMMU keeps DMA coherent with the processors' caches.
+    public var isCacheCoherent: Bool
     public var slots: [Slot]
 
-    public init(address: PCIBusAddress, slots: [Slot] = []) {
+    public init(address: PCIBusAddress, isCacheCoherent: Bool = true, slots: [Slot] = []) {
       self.address = address
+      self.isCacheCoherent = isCacheCoherent
       self.slots = slots
     }
   }

@@ -5,7 +5,7 @@ import SystemPackage
 
 /// The emulated PCI bus with its bus driver vfio-pci, written on the core's bus driver API alone.
 ///
-/// Functions come and go at any time; each is taken by vfio, by a host driver (of which nothing but its name
+/// Functions and bridges come and go at any time. Each function is taken by vfio, by a host driver (of which nothing but its name
 /// exists, and which keeps a group from being viable) or by nobody. Calls come from any thread.
 public final class PCIBus: Sendable {
   /// The bus's name in group ids.
@@ -47,8 +47,10 @@ public final class PCIBus: Sendable {
     /// What vfio has of it while it is bound there.
     var data: PCIDeviceData?
     var isUnbinding = false
-    /// Goes as soon as it is unbound.
-    var isRemoved = false
+    /// Vfio is being told of it, or that it is bound: nobody else may change it meanwhile.
+    var isInTransit = true
+    /// How it goes as soon as it is unbound; nil while it stays.
+    var departure: Departure?
 
     func status(_ address: PCIAddress) -> FunctionStatus {
       FunctionStatus(
@@ -59,8 +61,21 @@ public final class PCIBus: Sendable {
     }
   }
 
+  /// What becomes of something that is removed.
+  public enum Departure: Sendable {
+    /// It is unplugged.
+    case forGood
+    /// The hardware stays, for `rescan` to find.
+    case untilRescan
+  }
+
   struct State {
     var slots: [PCIAddress: Slot] = [:]
+    var bridges: [PCIAddress: BridgeSlot] = [:]
+    /// What was removed and is still plugged in.
+    var unscanned = Unscanned()
+    /// Those of the host, by name.
+    var hostDrivers: Set<String> = []
     var layout = PCIAddressSpaceLayout()
   }
 
@@ -88,7 +103,8 @@ public final class PCIBus: Sendable {
   /// In a group that is in use, vfio claims the function, whatever `driver` says.
   ///
   /// - Parameter group: the number of its IOMMU group.
-  /// - Throws: `EEXIST` when the address is taken, `EINVAL` for a kind whose description makes no sense.
+  /// - Throws: `EEXIST` when the address is taken, `EBUSY` behind a bridge that is being removed, `EINVAL` for a
+  ///   kind whose description makes no sense.
   public func add(
     address: PCIAddress, kind: PCIFunctionKind, group: UInt32, driver: Driver
   ) throws(PCIBusError) {
@@ -105,68 +121,90 @@ public final class PCIBus: Sendable {
     } catch {
       throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
     }
-    let barAddresses = state.withLock { $0.layout.place(kind.description.bars) }
+    let barAddresses = state.withLock { $0.layout.place(kind.description) }
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
-      scheduler: scheduler, logger: logger)
+      scheduler: scheduler, logger: logger,
+      isAlone: { [weak self] in self?.addresses(on: address.busAddress).count == 1 })
+    do throws(PCIBusError) {
+      try enumerate(Slot(function: function, device: device, initialDriver: driver), at: address)
+    } catch {
+      state.withLock { $0.layout.release(barAddresses, of: kind.description) }
+      throw error
+    }
+    // The claim may have bound it already.
+    let isTaken = state.withLock { $0.slots[address]?.driver != Driver.none }
+    guard driver != .none, !isTaken else { return }
+    do throws(PCIBusError) {
+      try bind(address, to: driver)
+    } catch  where error.errno == .resourceBusy {
+      // Somebody was quicker, or its group is in use and the claim failed: nobody has it then.
+    }
+  }
+
+  /// Makes a function that is plugged in known, to vfio as well.
+  func enumerate(_ slot: Slot, at address: PCIAddress) throws(PCIBusError) {
     try state.withLock { state throws(PCIBusError) in
-      guard state.slots[address] == nil else {
-        throw PCIBusError(.fileExists, "there is a function at \(address)")
-      }
-      state.slots[address] = Slot(function: function, device: device, initialDriver: driver)
+      try state.checkRoom(at: address)
+      state.slots[address] = slot
+      state.slots[address]?.isInTransit = true
+      if case .host(let name) = slot.initialDriver { state.hostDrivers.insert(name) }
     }
     let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
     do throws(Errno) {
-      try vfio.addDevice(device, ops: ops, port: function.pins.domainPort)
+      try vfio.addDevice(slot.device, ops: ops, port: slot.function.pins.domainPort)
     } catch {
       state.withLock { $0.slots[address] = nil }
       throw PCIBusError(error, "vfio did not take \(address): \(error)")
     }
-    // The claim may have bound it already.
-    let isTaken = state.withLock { $0.slots[address]?.driver != Driver.none }
-    if driver != .none, !isTaken { try bind(address, to: driver) }
+    state.withLock { $0.slots[address]?.isInTransit = false }
   }
 
-  /// Unplugs a function, after vfio has let go of it.
-  ///
-  /// - Parameter completion: called exactly once, when the function is gone; never after the wait was
-  ///   taken back.
-  /// - Returns: the wait for vfio, which can be taken back until the function is gone.
-  /// - Throws: `ENODEV` when there is none, `EBUSY` when it is being removed already.
-  @discardableResult
-  public func remove(
-    _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
+  /// Removes one function, after vfio has let go of it.
+  func removeFunction(
+    _ address: PCIAddress, _ departure: Departure, _ completion: @escaping @Sendable () -> Void
   ) throws(PCIBusError) -> UnbindWait {
     let slot = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      if slot.isRemoved || slot.isUnbinding {
-        throw PCIBusError(.resourceBusy, "\(address) is on its way out of vfio already")
+      if slot.departure != nil || slot.isUnbinding || slot.isInTransit {
+        throw PCIBusError(.resourceBusy, "\(address) is on its way into vfio or out of it already")
       }
-      state.slots[address]?.isRemoved = true
+      state.slots[address]?.departure = departure
       return slot
     }
     vfio.deleteDevice(slot.device)
     if slot.driver == .vfio { return try unbind(address, completion: completion) }
-    state.withLock { $0.slots[address] = nil }
+    state.withLock { $0.departed(address) }
     completion()
     return UnbindWait()
   }
 
   /// Lets a driver take a function that nobody has.
   ///
-  /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it.
+  /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it, or a driver of the host
+  ///   wants it and its group is in use.
   public func bind(_ address: PCIAddress, to driver: Driver) throws(PCIBusError) {
+    try bind(address, to: driver, isClaim: false)
+  }
+
+  private func bind(
+    _ address: PCIAddress, to driver: Driver, isClaim: Bool
+  ) throws(PCIBusError) {
     let (device, data) = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      guard slot.driver == .none, !slot.isRemoved else {
-        throw PCIBusError(.resourceBusy, "\(address) has a driver")
+      guard slot.driver == .none, slot.departure == nil, slot.isInTransit == isClaim else {
+        throw PCIBusError(.resourceBusy, "\(address) has a driver or is about to")
       }
+      if case .host = driver { try checkHostMayTake(slot.device) }
+      state.slots[address]?.isInTransit = driver == .vfio
       let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
+      if case .host(let name) = driver { state.hostDrivers.insert(name) }
       if driver == .vfio { state.slots[address]?.data = data }
       return (slot.device, data)
     }
     guard driver == .vfio else { return }
+    defer { state.withLock { $0.slots[address]?.isInTransit = false } }
     do throws(Errno) {
       try vfio.bindDevice(device, data: data)
     } catch {
@@ -199,8 +237,8 @@ public final class PCIBus: Sendable {
       if let driver, slot.driver != driver {
         throw PCIBusError(.operationNotSupportedByDevice, "another driver has \(address)")
       }
-      if slot.isUnbinding {
-        throw PCIBusError(.resourceBusy, "\(address) is being unbound already")
+      if slot.isUnbinding || slot.isInTransit {
+        throw PCIBusError(.resourceBusy, "\(address) is being bound or unbound already")
       }
       if slot.driver == .vfio {
         state.slots[address]?.isUnbinding = true
@@ -230,7 +268,7 @@ public final class PCIBus: Sendable {
       state.slots[address]?.driver = .none
       state.slots[address]?.data = nil
       state.slots[address]?.isUnbinding = false
-      if state.slots[address]?.isRemoved == true { state.slots[address] = nil }
+      if state.slots[address]?.departure != nil { state.departed(address) }
     }
   }
 
@@ -241,9 +279,17 @@ public final class PCIBus: Sendable {
     }
     guard let address else { throw .operationNotSupportedByDevice }
     do throws(PCIBusError) {
-      try bind(address, to: .vfio)
+      try bind(address, to: .vfio, isClaim: true)
     } catch {
       throw error.errno
+    }
+  }
+
+  private func checkHostMayTake(_ device: Device) throws(PCIBusError) {
+    do throws(Errno) {
+      try vfio.checkHostMayTake(device)
+    } catch {
+      throw PCIBusError(error, "group \(device.group) of \(device) is in use")
     }
   }
 
