@@ -25,8 +25,6 @@ public final class SoftIOMMU: Sendable {
 
   let changes = Mutex(())
   let table: DomainTable
-  /// For who reaches memory without a port.
-  private let lane = Lane()
   static let everything = IOVA(0)...IOVA(.max)
 
   public init(rules: MappingRules = .draft2011, options: IOMMUOptions = IOMMUOptions()) {
@@ -38,11 +36,6 @@ public final class SoftIOMMU: Sendable {
     dirtyTracking = options.dirtyTracking
     ignoresLockLimit = options.ignoresLockLimit
     table = DomainTable(pageShift: UInt64(pageSizes.trailingZeroBitCount))
-    table.add(lane)
-  }
-
-  deinit {
-    table.remove(lane)
   }
 
   /// The mappings as they are now, in order. Under the draft's rules adjacent ones that continue each other
@@ -151,27 +144,9 @@ public final class SoftIOMMU: Sendable {
     }
     let finish: @Sendable () -> Void = {
       for wait in waits { wait.lane.wait(Self.everything, upTo: wait.ticket) }
-      for (backing, bytes) in removed.backings { backing.memory.unlock(bytes) }
+      removed.unlock()
     }
     if waits.isEmpty { finish() } else { later(finish) }
-  }
-
-  /// Reads memory as a device, piece by piece; what it may not read comes back as zeros.
-  ///
-  /// - Returns: the fault at the lowest address that did not go through.
-  public func read(_ iova: IOVA, into buffer: UnsafeMutableRawBufferPointer) -> DMAFault? {
-    guard let start = buffer.baseAddress, buffer.count > 0 else { return nil }
-    return lane.transfer(.fromClient, iova.rawValue, start, buffer.count)
-  }
-
-  /// Writes memory as a device, piece by piece; what it may not write vanishes.
-  ///
-  /// - Returns: the fault at the lowest address that did not go through.
-  public func write(_ iova: IOVA, from buffer: UnsafeRawBufferPointer) -> DMAFault? {
-    guard let start = buffer.baseAddress, buffer.count > 0 else { return nil }
-    // SAFETY: a transfer to the client only reads the buffer.
-    let bytes = UnsafeMutableRawPointer(mutating: start)
-    return lane.transfer(.toClient, iova.rawValue, bytes, buffer.count)
   }
 
   /// The mapping that is the least away from `iova`.
@@ -285,7 +260,7 @@ public final class SoftIOMMU: Sendable {
     if !waits.isEmpty, !keepsDirty {
       table.change { contents, lanes in contents.forget(range, lanes) }
     }
-    for (backing, bytes) in removed.backings { backing.memory.unlock(bytes) }
+    removed.unlock()
     return removed.bytes
   }
 }

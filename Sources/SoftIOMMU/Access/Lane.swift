@@ -55,13 +55,20 @@ final class Lane: @unchecked Sendable {
   }
 
   @inline(__always)
-  func lock() {
+  func lock() { Self.lock(state) }
+
+  @inline(__always)
+  func unlock() { Self.unlock(state) }
+
+  @inline(__always)
+  static func lock(_ state: UnsafeMutablePointer<State>) {
     // SAFETY: the lock is the state's first field.
     cl_lock(UnsafeMutableRawPointer(state).assumingMemoryBound(to: UInt32.self))
   }
 
   @inline(__always)
-  func unlock() {
+  static func unlock(_ state: UnsafeMutablePointer<State>) {
+    // SAFETY: as above.
     cl_unlock(UnsafeMutableRawPointer(state).assumingMemoryBound(to: UInt32.self))
   }
 

@@ -26,6 +26,8 @@ final class DomainTable: @unchecked Sendable {
   private let lock = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
   private let contents = UnsafeMutablePointer<Contents>.allocate(capacity: 1)
   private var lanes: [Lane] = []
+  /// The same lanes, for locking with no reference counted.
+  private var states: [UnsafeMutablePointer<Lane.State>] = []
 
   init(pageShift: UInt64) {
     self.pageShift = pageShift
@@ -56,12 +58,14 @@ final class DomainTable: @unchecked Sendable {
   ) throws(Failure) -> Result {
     cl_lock(lock)
     defer { cl_unlock(lock) }
-    for lane in lanes { lane.lock() }
-    defer { for lane in lanes { lane.unlock() } }
+    for state in states { Lane.lock(state) }
+    defer { for state in states { Lane.unlock(state) } }
     let before = contents.pointee.removals
     // SAFETY: with all locks held nobody else reads or writes them.
     let result = try body(&contents.pointee, lanes)
-    if contents.pointee.removals != before { for lane in lanes { lane.forgetHit() } }
+    if contents.pointee.removals != before {
+      for state in states { state.pointee.hit = Lane.Hit() }
+    }
     return result
   }
 
@@ -75,6 +79,7 @@ final class DomainTable: @unchecked Sendable {
   func add(_ lane: Lane) {
     cl_lock(lock)
     lanes.append(lane)
+    states.append(lane.state)
     lane.lock()
     lane.attach(self, tracksDirty: contents.pointee.isTrackingDirty)
     lane.unlock()
@@ -85,6 +90,7 @@ final class DomainTable: @unchecked Sendable {
     cl_lock(lock)
     if let index = lanes.firstIndex(where: { $0 === lane }) {
       lanes.remove(at: index)
+      states.remove(at: index)
       lane.lock()
       if let dirty = lane.detach(), contents.pointee.isTrackingDirty {
         contents.pointee.dirty.formUnion(dirty)
@@ -165,19 +171,27 @@ extension DomainTable.Contents {
     /// From the first mapping to the last.
     var range: ClosedRange<IOVA>?
     var bytes: UInt64 = 0
-    /// Bytes to unlock, by whose they are. Windows go with the last backing, and so stay until this does.
-    var backings: [(backing: Backing, bytes: UInt64)] = []
+    /// Whose the bytes are: mostly one's. A window goes with the last of its backing, and so stays until this does.
+    private var latest: (backing: Backing, bytes: UInt64)?
+    private var others: [(backing: Backing, bytes: UInt64)] = []
 
     mutating func add(_ entry: TreeEntry, _ backing: Backing) {
       let size = entry.last &- entry.first &+ 1
       // Mapped sizes can sum to 2^64 when the same memory is mapped over and over.
       bytes = bytes.addingReportingOverflow(size).overflow ? .max : bytes + size
       range = (range?.lowerBound ?? IOVA(entry.first))...IOVA(entry.last)
-      if let last = backings.last, last.backing === backing {
-        backings[backings.count - 1].bytes &+= size
+      if latest?.backing === backing {
+        latest?.bytes &+= size
       } else {
-        backings.append((backing, size))
+        if let latest { others.append(latest) }
+        latest = (backing, size)
       }
+    }
+
+    /// Unlocks the memory.
+    func unlock() {
+      for (backing, bytes) in others { backing.memory.unlock(bytes) }
+      if let latest { latest.backing.memory.unlock(latest.bytes) }
     }
   }
 
