@@ -31,9 +31,8 @@ struct FaultLogTests {
   @Test func manyAreCountedAndFewTold() {
     let log = Log()
     let time = Time()
-    let faults = DMAFaultLog(now: { time.value.load(ordering: .relaxed) }) { _, untold in
-      log.add("\(untold)")
-    }
+    let faults = DMAFaultLog(
+      now: { time.value.load(ordering: .relaxed) }, tell: { _, untold in log.add("\(untold)") })
     let event = DMAFaultEvent(
       device: "d", fault: DMAFault(iova: IOVA(0), cause: .unmapped), direction: .read, count: 1,
       nearest: nil)

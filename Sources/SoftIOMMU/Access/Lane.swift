@@ -28,10 +28,6 @@ final class Lane: @unchecked Sendable {
   }
 
   struct State {
-    /// First, so that it has the address of the whole.
-    var lock: UInt32 = 0
-    /// Counts ends of transfers; who waits for one sleeps on it.
-    var ends: UInt32 = 0
     var waiters = 0
     var hit = Hit()
     var table: DomainTable?
@@ -41,17 +37,22 @@ final class Lane: @unchecked Sendable {
     var tickets: UInt64 = 0
   }
 
-  // SAFETY: allocated here, freed in deinit; in between every use has the lock.
+  /// Before the state there are, in a cache line of their own, the lock and a count of ended transfers.
+  private static let header = 64
+
+  // SAFETY: allocated here with its header, freed in deinit; in between every use has the lock.
   let state: UnsafeMutablePointer<State>
 
   init() {
-    state = .allocate(capacity: 1)
-    state.initialize(to: State())
+    let block = UnsafeMutableRawPointer.allocate(
+      byteCount: Self.header + MemoryLayout<State>.stride, alignment: Self.header)
+    block.initializeMemory(as: UInt32.self, repeating: 0, count: 2)
+    state = (block + Self.header).initializeMemory(as: State.self, to: State())
   }
 
   deinit {
     state.deinitialize(count: 1)
-    state.deallocate()
+    (UnsafeMutableRawPointer(state) - Self.header).deallocate()
   }
 
   @inline(__always)
@@ -62,14 +63,18 @@ final class Lane: @unchecked Sendable {
 
   @inline(__always)
   static func lock(_ state: UnsafeMutablePointer<State>) {
-    // SAFETY: the lock is the state's first field.
-    cl_lock(UnsafeMutableRawPointer(state).assumingMemoryBound(to: UInt32.self))
+    cl_lock(word(state))
   }
 
   @inline(__always)
   static func unlock(_ state: UnsafeMutablePointer<State>) {
-    // SAFETY: as above.
-    cl_unlock(UnsafeMutableRawPointer(state).assumingMemoryBound(to: UInt32.self))
+    cl_unlock(word(state))
+  }
+
+  @inline(__always)
+  private static func word(_ state: UnsafeMutablePointer<State>) -> UnsafeMutablePointer<UInt32> {
+    // SAFETY: the header's first word; the second is the count.
+    (UnsafeMutableRawPointer(state) - header).assumingMemoryBound(to: UInt32.self)
   }
 
   // MARK: - With the lock held
@@ -141,7 +146,7 @@ final class Lane: @unchecked Sendable {
   /// With the lock held.
   func end(_ ticket: UInt64) {
     state.pointee.inFlight.removeAll { $0.ticket == ticket }
-    state.pointee.ends &+= 1
+    ends.pointee &+= 1
     if state.pointee.waiters > 0 { cl_futex_wake(ends) }
   }
 
@@ -163,7 +168,7 @@ final class Lane: @unchecked Sendable {
       $0.ticket <= ticket && $0.first <= range.upperBound.rawValue
         && $0.last >= range.lowerBound.rawValue
     }) {
-      let now = state.pointee.ends
+      let now = ends.pointee
       unlock()
       cl_futex_wait(ends, now)
       lock()
@@ -172,8 +177,6 @@ final class Lane: @unchecked Sendable {
     unlock()
   }
 
-  private var ends: UnsafeMutablePointer<UInt32> {
-    // SAFETY: the word after the lock.
-    UnsafeMutableRawPointer(state).assumingMemoryBound(to: UInt32.self) + 1
-  }
+  /// Who waits for the end of a transfer sleeps on it.
+  private var ends: UnsafeMutablePointer<UInt32> { Self.word(state) + 1 }
 }

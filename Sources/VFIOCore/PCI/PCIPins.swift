@@ -30,7 +30,8 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   private let logger: Logger
 
   init(
-    _ description: PCIFunctionDescription, at address: PCIAddress, addresses: [Int: UInt64], memory: PCIMemory?,
+    _ description: PCIFunctionDescription, at address: PCIAddress, addresses: [Int: UInt64],
+    memory: PCIMemory?,
     scheduler: any Scheduler, logger: Logger
   ) {
     layout = PCIConfigLayout(description, addresses: addresses)
