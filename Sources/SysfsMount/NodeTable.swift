@@ -5,7 +5,9 @@ import Sysfs
 
 /// The nodes that the kernel knows by number, and what was changed about them.
 ///
-/// A path always has the same number.
+/// A path always shows the same inode. The kernel's own number of a node can be another: it keeps every writer of
+/// a FUSE file waiting for the one before (`fuse_direct_write_iter` of fs/fuse/file.c), so that each look at a
+/// file that can be written makes a node of its own.
 final class NodeTable: Sendable {
   /// What `chmod` and `chown` have set.
   struct Change {
@@ -23,41 +25,48 @@ final class NodeTable: Sendable {
   private struct State {
     var entries: [UInt64: Entry] = [:]
     var changes: [UInt64: Change] = [:]
+    var last = root
   }
 
   static let root = UInt64(FUSE_ROOT_ID)
   private let state = Mutex(State())
 
-  /// FNV-1a.
+  /// FNV-1a, and nothing that counting comes to.
   static func inode(of path: [String]) -> UInt64 {
     if path.isEmpty { return root }
     let text = path.joined(separator: "/").utf8
     let hash = text.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-    return hash > root ? hash : hash + 2
+    return hash | 1 << 63
   }
 
   /// The path of a node that the kernel has; nil for one that it made up.
-  func path(of inode: UInt64) -> [String]? {
-    inode == Self.root ? [] : state.withLock { $0.entries[inode]?.path }
+  func path(of number: UInt64) -> [String]? {
+    number == Self.root ? [] : state.withLock { $0.entries[number]?.path }
   }
 
-  /// The kernel is told of `path`.
-  func remember(_ path: [String]) -> UInt64 {
-    let inode = Self.inode(of: path)
-    state.withLock { $0.entries[inode, default: Entry(path: path, lookups: 0)].lookups += 1 }
-    return inode
-  }
-
-  func forget(_ inode: UInt64, _ count: UInt64) {
+  /// The kernel is told of the node at `path`.
+  func remember(_ node: SysfsNode, at path: [String]) -> UInt64 {
     state.withLock { state in
-      guard let entry = state.entries[inode] else { return }
-      state.entries[inode] = entry.lookups > count ? entry : nil
-      state.entries[inode]?.lookups -= count
+      var number = Self.inode(of: path)
+      if case .file(let file) = node, file.write != nil {
+        state.last += 1
+        number = state.last
+      }
+      state.entries[number, default: Entry(path: path, lookups: 0)].lookups += 1
+      return number
     }
   }
 
-  func change(_ inode: UInt64, _ change: (inout Change) -> Void) {
-    state.withLock { change(&$0.changes[inode, default: Change()]) }
+  func forget(_ number: UInt64, _ count: UInt64) {
+    state.withLock { state in
+      guard let entry = state.entries[number] else { return }
+      state.entries[number] = entry.lookups > count ? entry : nil
+      state.entries[number]?.lookups -= count
+    }
+  }
+
+  func change(_ path: [String], _ change: (inout Change) -> Void) {
+    state.withLock { change(&$0.changes[Self.inode(of: path), default: Change()]) }
   }
 
   /// There is nothing at the path any more: what comes next starts anew.
@@ -67,7 +76,8 @@ final class NodeTable: Sendable {
     }
   }
 
-  func attributes(of node: SysfsNode, _ inode: UInt64, started: timespec) -> stat {
+  func attributes(of node: SysfsNode, at path: [String], started: timespec) -> stat {
+    let inode = Self.inode(of: path)
     let change = state.withLock { $0.changes[inode] }
     var attributes = stat()
     attributes.st_ino = ino_t(inode)

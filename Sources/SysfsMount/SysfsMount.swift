@@ -95,9 +95,9 @@ package final class SysfsMount: SessionHandler, @unchecked Sendable {
       return request.fail(.noSuchFileOrDirectory)
     }
     var entry = fuse_entry_param()
-    entry.ino = table.remember(path)
+    entry.ino = table.remember(node, at: path)
     entry.generation = 1
-    entry.attr = table.attributes(of: node, entry.ino, started: started)
+    entry.attr = table.attributes(of: node, at: path, started: started)
     request.entry(entry)
   }
 
@@ -106,19 +106,18 @@ package final class SysfsMount: SessionHandler, @unchecked Sendable {
   }
 
   func attributes(_ request: consuming Request, _ inode: fuse_ino_t) {
-    guard let (_, node) = node(inode) else { return request.fail(.noSuchFileOrDirectory) }
-    request.attributes(
-      table.attributes(of: node, UInt64(inode), started: started), timeout: 0)
+    guard let (path, node) = node(inode) else { return request.fail(.noSuchFileOrDirectory) }
+    request.attributes(table.attributes(of: node, at: path, started: started), timeout: 0)
   }
 
   /// `chmod` and `chown` last as long as the node; sizes and times have no meaning.
   func setAttributes(
     _ request: consuming Request, _ inode: fuse_ino_t, _ new: stat?, _ which: Int32
   ) {
-    guard node(inode) != nil, let new else { return request.fail(.noSuchFileOrDirectory) }
+    guard let path = node(inode)?.path, let new else { return request.fail(.noSuchFileOrDirectory) }
     let (mode, owner, group) = (FUSE_SET_ATTR_MODE, FUSE_SET_ATTR_UID, FUSE_SET_ATTR_GID)
     if which & (mode | owner | group) != 0 {
-      table.change(UInt64(inode)) { change in
+      table.change(path) { change in
         if which & mode != 0 { change.permissions = new.st_mode & 0o777 }
         if which & owner != 0 { change.owner = new.st_uid }
         if which & group != 0 { change.group = new.st_gid }
@@ -143,7 +142,8 @@ package final class SysfsMount: SessionHandler, @unchecked Sendable {
       return request.fail(.noSuchFileOrDirectory)
     }
     var listing: OpenNode.Listing = [
-      (".", UInt64(inode), S_IFDIR), ("..", NodeTable.inode(of: path.dropLast()), S_IFDIR),
+      (".", NodeTable.inode(of: path), S_IFDIR),
+      ("..", NodeTable.inode(of: path.dropLast()), S_IFDIR),
     ]
     for name in tree.names(in: directory, at: path) {
       guard let node = directory[name] ?? tree.node(at: path + [name]) else { continue }

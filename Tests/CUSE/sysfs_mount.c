@@ -147,8 +147,7 @@ static void check_errors(void)
 	CHECK_ERR(put(DEVICE "uevent", "dance\n"), EINVAL);
 	CHECK_OK(put(DEVICE "uevent", "add\n"));
 	CHECK_OK(put(DEVICE "reset", "1\n"));
-	fd = open(at(DEVICE "resource0"), O_RDWR);
-	CHECK_ERR(fd, EACCES);
+	CHECK_ERR(open(at(DEVICE "resource0"), O_RDWR), EACCES);
 	fd = open(at(DEVICE "resource0"), O_RDONLY);
 	CHECK_ERR(read(fd, page, 4), EIO);
 	close(fd);

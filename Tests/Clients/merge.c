@@ -73,18 +73,6 @@ static int copy_by_dma(int device, uint32_t from, uint32_t to)
 	return wait_dma(device);
 }
 
-/* Each node tells the server of its close in its own time. */
-static int becomes_single(int group)
-{
-	for (int i = 0; i < 200; i++) {
-		errno = 0;
-		if (unmerge(group) == -1 && errno == EINVAL)
-			return 1;
-		sleep_us(5000);
-	}
-	return 0;
-}
-
 static void check_refusal(int a, int b, int error)
 {
 	CHECK_ERR(merge(a, b), error);
@@ -130,6 +118,27 @@ static void check_policies(const char *policy)
 	close(odd);
 	close(like);
 	close(mixed);
+}
+
+/* Devices of one group are not isolated from each other. */
+static void check_shared(void)
+{
+	int group = group_at(240), iommu = get_iommu(group);
+	int one = device_at(group, 240), two;
+	char *memory = new_pages(1);
+
+	check_topic = "two devices of a group";
+	two = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, "0000:06:0d.1");
+	strcpy(memory, "shared");
+	CHECK_OK(map_dma(iommu, MAP_RW, memory, 0x10000, PAGE));
+	CHECK_OK(copy_by_dma(one, 0x10000, 0x10100));
+	CHECK_OK(copy_by_dma(two, 0x10100, 0x10200));
+	CHECK(!strcmp(memory + 0x200, "shared"));
+	close(one);
+	close(two);
+	close(iommu);
+	close(group);
+	munmap(memory, PAGE);
 }
 
 /* The user manages the groups independently. */
@@ -230,7 +239,8 @@ static void check_end(void)
 	close(watch);
 	close(device);
 	watch = group_at(241);
-	CHECK(becomes_single(watch));
+	CHECK_ERR(device_at(watch, 240), ENODEV);
+	CHECK_ERR(unmerge(watch), EINVAL);
 	CHECK_EQ(is_locked(watch), 0);
 	close(watch);
 
@@ -248,6 +258,10 @@ static void check_end(void)
 	close(device);
 	close(a);
 	close(b);
+	a = group_at(240);
+	CHECK_ERR(device_at(a, 241), ENODEV);
+	CHECK_ERR(unmerge(a), EINVAL);
+	close(a);
 }
 
 /* Another address space may look, and nothing else. */
@@ -361,6 +375,7 @@ int main(int argc, char **argv)
 		return check_done();
 	}
 	check_policies(policy);
+	check_shared();
 	check_independent();
 	if (strcmp(policy, "never")) {
 		check_in_use();

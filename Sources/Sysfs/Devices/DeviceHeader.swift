@@ -79,6 +79,12 @@ enum ResourceLine {
     return text(address, address + bar.size - 1, flags)
   }
 
+  /// The expansion ROM: read-only prefetchable memory.
+  static func rom(_ size: UInt64, at address: UInt64?) -> String {
+    guard let address else { return text(0, size - 1, 0x2004_6200) }
+    return text(address, address + size - 1, 0x46200)
+  }
+
   private static func text(_ start: UInt64, _ end: UInt64, _ flags: UInt64) -> String {
     "0x\(hex(start, 16)) 0x\(hex(end, 16)) 0x\(hex(flags, 16))\n"
   }

@@ -24,13 +24,14 @@ private enum DeviceName: String, CaseIterable, Sendable {
   case powerState = "power_state"
   case remove, rescan, reset, resource
   case resource0, resource1, resource2, resource3, resource4, resource5
-  case revision
+  case revision, rom
   case secondaryBusNumber = "secondary_bus_number"
   case subordinateBusNumber = "subordinate_bus_number"
   case subsystem
   case subsystemDevice = "subsystem_device"
   case subsystemVendor = "subsystem_vendor"
   case uevent, vendor
+  case vfioDev = "vfio-dev"
 
   /// The BAR that `resourceN` is.
   var bar: Int? {
@@ -63,13 +64,15 @@ extension SysfsDirectory {
 
 extension SysfsFile {
   /// A file that always reads the same.
-  fileprivate static func fixed(_ text: String) -> SysfsNode {
+  static func fixed(_ text: String) -> SysfsNode {
     .file(SysfsFile(0o444, read: { () throws(Errno) in line(text) }))
   }
 
   /// Configuration space, of which whoever is no administrator gets the header (`pci_read_config`).
-  fileprivate static func config(_ read: @escaping Read) -> SysfsNode {
-    var file = SysfsFile(0o444, size: 256, read: read)
+  fileprivate static func config(
+    size: Int = 256, _ read: @escaping Read
+  ) -> SysfsNode {
+    var file = SysfsFile(0o444, size: UInt64(size), read: read)
     file.isBinary = true
     file.unprivilegedSize = 64
     return .file(file)
@@ -99,7 +102,9 @@ extension PCIBus.FunctionStatus {
     case .iommuGroup:
       return machine.iommuGroup(of: self)
     case .config:
-      return SysfsFile.config { () throws(Errno) in try machine.liveConfig(address) }
+      return SysfsFile.config(size: description.configSize) { () throws(Errno) in
+        try machine.liveConfig(address)
+      }
     case .irq:
       // The interrupt line register, which firmware would have set.
       return .file(
@@ -124,6 +129,24 @@ extension PCIBus.FunctionStatus {
       // Memory is for mmap only, and nothing has I/O ports to go to.
       return .file(
         SysfsFile(0o600, size: bar.size, read: { () throws(Errno) in throw .ioError }))
+    case .vfioDev:
+      return machine.vfioDevices.number(of: address).map {
+        .directory(.vfioDevice(number: $0, address, machine))
+      }
+    case .rom:
+      guard let rom = description.rom else { return nil }
+      var file = SysfsFile(
+        0o600, size: description.romSize,
+        read: { () throws(Errno) in
+          guard machine.drivers.showsROM(address) else { throw .invalidArgument }
+          return rom
+        },
+        write: { text throws(Errno) in
+          machine.drivers.setShowsROM(address, text)
+          return .done
+        })
+      file.isBinary = true
+      return .file(file)
     case .uevent:
       return .file(
         SysfsFile(
@@ -141,6 +164,9 @@ extension PCIBus.FunctionStatus {
   /// Start, end and flags of the six BARs and the ROM, as `resource_show` prints them.
   private var resourceLines: String {
     (0..<7).map { number in
+      if number == 6, description.rom != nil {
+        return ResourceLine.rom(description.romSize, at: barAddresses[number])
+      }
       guard let bar = description.bars[number] else { return ResourceLine.none }
       return ResourceLine.text(bar, at: barAddresses[number])
     }.joined()
@@ -174,7 +200,8 @@ extension PCIBridge {
       return .file(
         SysfsFile(
           0o444, read: { () throws(Errno) in line("\(machine.subordinate(of: self))") }))
-    case .driver, .driverOverride, .iommuGroup, .reset, .resource0, .resource1, .resource2,
+    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .vfioDev, .resource0, .resource1,
+      .resource2,
       .resource3, .resource4, .resource5:
       return nil
     default:
