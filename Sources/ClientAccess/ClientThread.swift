@@ -45,6 +45,14 @@ public struct ClientThread: Sendable {
     return FileIdentity(c)
   }
 
+  /// Which file the thread has mapped at `address`; nil for none, and where nothing may be read.
+  public func mappedFile(at address: ClientAddress) throws(Errno) -> FileIdentity? {
+    guard let vma = try MemoryMap(pid: id).vma(at: address.rawValue), vma.inode != 0 else {
+      return nil
+    }
+    return FileIdentity(vma)
+  }
+
   /// Duplicates an eventfd of the thread. Calls `pidfd_getfd(2)`.
   ///
   /// - Throws: `EBADF` when `fd` is not open, `EINVAL` when it is something else.

@@ -109,8 +109,8 @@ struct FileCalls: Sendable {
   func mremap(_ call: Call) {
     let grows = call.argument2 > call.argument1
     guard grows, !files.isEmpty,
-      let mapping = try? ProcFS.mapping(of: call.thread.id, at: call.argument0),
-      files.file(OpenFiles.Key(mapping)) != nil, call.isWaiting
+      let file = try? call.thread.mappedFile(at: ClientAddress(call.argument0)),
+      files.file(OpenFiles.Key(file)) != nil, call.isWaiting
     else { return call.proceed() }
     call.fail(.badAddress)
   }
