@@ -57,7 +57,8 @@ import Testing
   @Test func fromADirectoryThatTheKernelTakesForAnother() throws {
     #expect(try resolve("../../etc", in: "/sys/bus", isElsewhere: true) == .real("/etc"))
     #expect(try resolve("usb", in: "/sys/bus", isElsewhere: true) == .real("/sys/bus/usb"))
-    #expect(try resolve("..", in: "/sys/devices/06:0d.0", isElsewhere: true) == .node("/sys/devices"))
+    let parent = try resolve("..", in: "/sys/devices/06:0d.0", isElsewhere: true)
+    #expect(parent == .node("/sys/devices"))
     #expect(try resolve("/etc", in: "/sys/bus", isElsewhere: true) == .untouched)
   }
 

@@ -30,8 +30,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("/proc/self/fd/3", true), ("/proc/12/cwd", true), ("/proc/self/maps", false), ("/proc/fd", false),
-    ("/proc/self/fd/", false), ("/proc/self/fdinfo/3", false),
+    ("/proc/self/fd/3", true), ("/proc/12/cwd", true), ("/proc/self/maps", false),
+    ("/proc/fd", false), ("/proc/self/fd/", false), ("/proc/self/fdinfo/3", false),
   ]) func aGlance(path: String, expected: Bool) {
     let bytes = Array(path.utf8)
     // SAFETY: the array's own storage, for the length of the call.

@@ -56,7 +56,8 @@ public struct SeizedThread: ~Copyable {
     case .notPermitted:
       throw TracingFailure(
         errno: .permissionDenied,
-        sentence: "not allowed to trace the client; that takes CAP_SYS_PTRACE or to be its parent, and a "
+        sentence:
+          "not allowed to trace the client; that takes CAP_SYS_PTRACE or to be its parent, and a "
           + "kernel.yama.ptrace_scope below 3")
     case .invalidArgument where isFiltered:
       throw TracingFailure(

@@ -82,7 +82,8 @@ final class Eventfds: Sendable {
   /// The eventfds that processes other than we have open.
   private static func open() -> Set<UInt64> {
     var ids: Set<UInt64> = []
-    for process in ScratchTree.names(in: "/proc").compactMap({ Int32($0) }) where process != getpid() {
+    for process in ScratchTree.names(in: "/proc").compactMap({ Int32($0) })
+    where process != getpid() {
       for name in ScratchTree.names(in: "/proc/\(process)/fd") {
         guard ProcessLink.text("/proc/\(process)/fd/\(name)") == "anon_inode:[eventfd]",
           let fd = Int32(name), let id = try? ProcFS.eventfdID(of: process, fd: fd)

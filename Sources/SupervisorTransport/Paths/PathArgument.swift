@@ -18,8 +18,9 @@ struct PathArgument {
   /// Copies the path in.
   ///
   /// - Returns: nil where it cannot lead to anything of ours: nearly always, and quickly.
-  init?(_ call: Call, at address: UInt64, directory: UInt64, tree: CombinedTree, scratch: ScratchTree)
-  {
+  init?(
+    _ call: Call, at address: UInt64, directory: UInt64, tree: CombinedTree, scratch: ScratchTree
+  ) {
     thread = call.thread
     let scratchPath = scratch.path
     // Any name can be one of ours for those who are in a directory of ours.
@@ -82,8 +83,9 @@ struct PathArgument {
     let name = UnsafeRawBufferPointer(rebasing: path[start..<end])
     if first == slash {
       // A path without detours is ours by its first component alone.
-      guard name.isEmpty || name.elementsEqual("dev".utf8) || name.elementsEqual("sys".utf8)
-        || name.elementsEqual("proc".utf8) && ProcessLink.isLikely(path)
+      guard
+        name.isEmpty || name.elementsEqual("dev".utf8) || name.elementsEqual("sys".utf8)
+          || name.elementsEqual("proc".utf8) && ProcessLink.isLikely(path)
       else { return nil }
       return (String(decoding: path, as: UTF8.self), true)
     }
