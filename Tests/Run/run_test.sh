@@ -118,6 +118,12 @@ statuses() {
   equal "a client that a signal ends" 143 "$status"
   under 10 sh -c 'kill -SEGV $$'
   equal "a client that crashes" 139 "$status"
+  local i
+  for ((i = 0; i < 10; i++)); do
+    under 20 "$clients/directory_killed" self
+    [[ $status == 137 ]] || break
+  done
+  equal "a client that is killed in chdir" 137 "$status"
   under 10 "$work/none"
   equal "no such program: exit status" 127 "$status"
   equal "no such program: one sentence" "vfio-cused: cannot run $work/none: No such file or directory" \
@@ -197,6 +203,10 @@ others() {
   client "a node by /proc/self/fd in a shell" 20 sh -c 'exec 3<>/dev/vfio/pci:240 && [ -c /dev/fd/3 ] &&
     exec 4<>/proc/self/fd/3 && readlink /proc/$$/fd/4'
   client "strace" 20 strace -f -o "$work/strace" "$clients/raw_nolibc"
+  # shellcheck disable=SC2016
+  client "cd under strace is refused, and nothing hangs" 20 strace -f -o "$work/strace" sh -c '
+    cd /sys/bus/pci/devices/0000:06:0d.0 2>/dev/null && exit 1
+    cd /sys/bus/pci && cat devices/0000:06:0d.0/vendor'
   client "in a user namespace" 20 unshare -r "$clients/raw_nolibc"
   user unshare -r "$cused" run -- "$clients/lifetimes" >"$work/out" 2>"$work/err"
   status=$?

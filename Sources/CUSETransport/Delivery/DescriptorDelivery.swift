@@ -24,7 +24,7 @@ struct DescriptorDelivery: Sendable {
     let expected = mount.expect(file, opener: thread.id)
     defer { mount.withdraw(expected) }
     do throws(TracingFailure) {
-      let seized = try SeizedThread.seize(thread.id, suspendsFilter: true)
+      let seized = try SeizedThread.seize(thread.id, as: .administrator)
       request.answer { $0.ioctl(SeizedThread.placeholder) }
       guard var stopped = seized.stopped(deadline: Self.deadline) else { return }
       let result: Int64?

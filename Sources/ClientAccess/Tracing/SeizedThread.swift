@@ -23,22 +23,28 @@ public struct SeizedThread: ~Copyable {
   /// What the call returns until the result is known. Seeing it tells that our reply arrived.
   public static let placeholder: Int32 = 0
 
+  /// What we are to the client.
+  public enum Tracer: Sendable {
+    /// No relation, with `CAP_SYS_ADMIN`: seccomp filters of the client's own do not judge our calls.
+    case administrator
+    /// Its parent, or who became that by its parent's end. Learns of the client's own end elsewhere.
+    case ancestor
+  }
+
   private let tid: Int32
   private let tgid: Int32
+  private let tracer: Tracer
 
   /// Seizes `tid` and asks it to stop as soon as its system call returns.
-  ///
-  /// - Parameter suspendsFilter: whether seccomp filters of the client's own are not to judge our calls, which
-  ///   takes `CAP_SYS_ADMIN`.
   public static func seize(
-    _ tid: Int32, suspendsFilter: Bool
+    _ tid: Int32, as tracer: Tracer
   ) throws(TracingFailure) -> SeizedThread {
     let status: ProcFS.Status
     do { status = try ProcFS.status(of: tid) } catch {
       throw TracingFailure(
         errno: .permissionDenied, sentence: "the client is in a pid namespace we cannot see")
     }
-    let isFiltered = suspendsFilter && status.seccomp != 0
+    let isFiltered = tracer == .administrator && status.seccomp != 0
     let result = cl_ptrace_seize(tid, isFiltered)
     switch Errno(rawValue: -result) {
     case _ where result == 0:
@@ -68,14 +74,14 @@ public struct SeizedThread: ~Copyable {
       throw TracingFailure(errno: .permissionDenied, sentence: "cannot trace the client: \(error)")
     }
     _ = cl_ptrace_interrupt(tid)
-    return SeizedThread(tid: tid, tgid: status.tgid)
+    return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer)
   }
 
   /// Waits for the stop that follows the reply.
   ///
   /// - Returns: nil when the thread is gone.
   public consuming func stopped(deadline: Duration) -> StoppedThread? {
-    let watch = StopWatch(tid: tid, tgid: tgid, deadline: deadline)
+    let watch = StopWatch(tid: tid, tgid: tgid, tracer: tracer, deadline: deadline)
     guard watch.waitForTrap() else { return nil }
     return StoppedThread(tid: tid, watch: watch)
   }

@@ -8,13 +8,15 @@ import Glibc
 final class StopWatch {
   private let tid: Int32
   private let tgid: Int32
+  private let tracer: SeizedThread.Tracer
   /// A SIGSTOP that came while we held the thread, to be sent again.
   private(set) var owesStop = false
   private(set) var isGone = false
 
-  init(tid: Int32, tgid: Int32, deadline: Duration) {
+  init(tid: Int32, tgid: Int32, tracer: SeizedThread.Tracer, deadline: Duration) {
     self.tid = tid
     self.tgid = tgid
+    self.tracer = tracer
     cl_alarm(UInt32(clamping: Int64(deadline / .milliseconds(1))))
   }
 
@@ -71,7 +73,7 @@ final class StopWatch {
 
   private func wait(_ signal: inout Int32) -> cl_wait? {
     while true {
-      let result = cl_ptrace_wait(tid, &signal)
+      let result = tracer == .ancestor ? peek(&signal) : cl_ptrace_wait(tid, &signal)
       if result == -EINTR {
         cl_tgkill(tgid, tid, SIGKILL)
         continue
@@ -82,4 +84,17 @@ final class StopWatch {
       return stop
     }
   }
+
+  /// Waits for a stop. The thread's end stays to be waited for.
+  private func peek(_ signal: inout Int32) -> Int32 {
+    var info = siginfo_t()
+    guard waitid(P_PID, id_t(tid), &info, WSTOPPED | WEXITED | WNOWAIT | allThreads) == 0 else {
+      return errno == EINTR ? -EINTR : Int32(CL_WAIT_GONE.rawValue)
+    }
+    let isStop = info.si_code == Int32(CLD_TRAPPED) || info.si_code == Int32(CLD_STOPPED)
+    return isStop ? cl_ptrace_wait(tid, &signal) : Int32(CL_WAIT_GONE.rawValue)
+  }
 }
+
+/// `__WALL`.
+private let allThreads: Int32 = 0x4000_0000

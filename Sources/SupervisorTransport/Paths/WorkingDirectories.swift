@@ -24,7 +24,7 @@ struct WorkingDirectories: Sendable {
   private func change(_ call: Call, _ directory: consuming OwnedFD) {
     let seized: SeizedThread
     do throws(TracingFailure) {
-      seized = try SeizedThread.seize(call.thread.id, suspendsFilter: false)
+      seized = try SeizedThread.seize(call.thread.id, as: .ancestor)
     } catch {
       logger.warning(
         "cannot change the working directory of a client: \(error.sentence)",
