@@ -45,6 +45,14 @@ public struct ClientThread: Sendable {
     return FileIdentity(c)
   }
 
+  /// Which file the thread has mapped at `address`; nil for none, and where nothing may be read.
+  public func mappedFile(at address: ClientAddress) throws(Errno) -> FileIdentity? {
+    guard let vma = try MemoryMap(pid: id).vma(at: address.rawValue), vma.inode != 0 else {
+      return nil
+    }
+    return FileIdentity(vma)
+  }
+
   /// Duplicates an eventfd of the thread. Calls `pidfd_getfd(2)`.
   ///
   /// - Throws: `EBADF` when `fd` is not open, `EINVAL` when it is something else.
@@ -81,7 +89,9 @@ public struct ClientThread: Sendable {
   /// How many bytes the thread may lock: its `RLIMIT_MEMLOCK`, `UInt64.max` with `CAP_IPC_LOCK`.
   public func lockedMemoryLimit() throws(Errno) -> UInt64 {
     let capIPCLock: UInt64 = 1 << 14
-    if try ProcFS.status(of: id).effectiveCapabilities & capIPCLock != 0 { return .max }
+    var capabilities: UInt64 = 0
+    try cl_capabilities(id, &capabilities).checked()
+    if capabilities & capIPCLock != 0 { return .max }
     var limit: UInt64 = 0
     let result = cl_memlock_limit(id, &limit)
     if result == 0 { return limit }

@@ -73,7 +73,7 @@ public struct SupervisorTransport: Sendable {
     do {
       try launch.checkAccess()
       cl_raise_nofile()
-      (files, scratch) = try serve(listener, eventfds)
+      (files, scratch) = try serve(listener, eventfds, watch)
       try watch.starting()
     } catch {
       launch.cancel()
@@ -88,7 +88,7 @@ public struct SupervisorTransport: Sendable {
   }
 
   private func serve(
-    _ listener: Listener, _ eventfds: Eventfds?
+    _ listener: Listener, _ eventfds: Eventfds?, _ watch: ChildWatch
   ) throws(TransportError) -> (OpenFiles, ScratchTree) {
     let sys = options.sysfs.map { [SysDirectory(tree: $0)] } ?? []
     let tree = CombinedTree(trees: [DeviceDirectory(vfio: vfio)] + sys)
@@ -99,7 +99,7 @@ public struct SupervisorTransport: Sendable {
       let events = try EventMonitor()
       var clients = ClientServices(
         events: events, logger: logger,
-        rightsNeeded: "vfio-cused run needs the right to trace its clients"
+        rightsNeeded: "vfio-cused run needs the right to trace its clients", isOneTree: true
       ) { identity in
         files.file(OpenFiles.Key(identity))?.file
       }
@@ -114,7 +114,10 @@ public struct SupervisorTransport: Sendable {
       }
       let calls = FileCalls(files: files, clients: clients, work: work, logger: logger)
       let dispatcher = Dispatcher(
-        files: calls, paths: PathCalls(tree: tree, scratch: scratch, files: files, owners: owners),
+        files: calls,
+        paths: PathCalls(
+          tree: tree, scratch: scratch, files: files, owners: owners,
+          workingDirectories: WorkingDirectories(watch: watch, logger: logger)),
         eventfds: eventfds)
       try files.start()
       try Receivers(listener) { dispatcher.handle($0) }.start()

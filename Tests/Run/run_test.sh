@@ -118,6 +118,12 @@ statuses() {
   equal "a client that a signal ends" 143 "$status"
   under 10 sh -c 'kill -SEGV $$'
   equal "a client that crashes" 139 "$status"
+  local i
+  for ((i = 0; i < 10; i++)); do
+    under 20 "$clients/directory_killed" self
+    [[ $status == 137 ]] || break
+  done
+  equal "a client that is killed in chdir" 137 "$status"
   under 10 "$work/none"
   equal "no such program: exit status" 127 "$status"
   equal "no such program: one sentence" "vfio-cused: cannot run $work/none: No such file or directory" \
@@ -189,14 +195,27 @@ others() {
   client "a shell in a shell" 20 sh -c "sh -c 'exec $clients/document_example' | tail -1"
   printf 'all: a b\na b:\n\t%s\n' "$clients/second_process" >"$work/Makefile"
   client "make" 30 make -s -C "$work"
+  # shellcheck disable=SC2016
+  client "cd, pwd and cd .. in a shell" 20 sh -c 'cd /sys/bus/pci/devices/0000:06:0d.0 &&
+    [ "$(pwd)" = /sys/bus/pci/devices/0000:06:0d.0 ] && [ "$(cat vendor)" = 0x1234 ] &&
+    [ "$(pwd -P)" = /sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0 ] &&
+    [ "$(/bin/pwd)" = "$(pwd -P)" ] && [ "$(readlink driver)" = ../../../../bus/pci/drivers/vfio ] &&
+    ls | grep -q ^config$ && cd .. && cd 0000:06:0d.1 && grep -q 0x1234 vendor && cd -P .. && pwd'
+  # shellcheck disable=SC2016
+  client "a node by /proc/self/fd in a shell" 20 sh -c 'exec 3<>/dev/vfio/pci:240 && [ -c /dev/fd/3 ] &&
+    exec 4<>/proc/self/fd/3 && readlink /proc/$$/fd/4'
   client "strace" 20 strace -f -o "$work/strace" "$clients/raw_nolibc"
+  # shellcheck disable=SC2016
+  client "cd under strace is refused, and nothing hangs" 20 strace -f -o "$work/strace" sh -c '
+    cd /sys/bus/pci/devices/0000:06:0d.0 2>/dev/null && exit 1
+    cd /sys/bus/pci && cat devices/0000:06:0d.0/vendor'
   client "in a user namespace" 20 unshare -r "$clients/raw_nolibc"
   user unshare -r "$cused" run -- "$clients/lifetimes" >"$work/out" 2>"$work/err"
   status=$?
   judge "all of it in a user namespace"
   local name
   for name in document_example lifetimes "threads 5" second_process fork_child edu directory sysfs \
-    transfers raw_nolibc raw_threads; do
+    working_directory eventfds transfers raw_nolibc raw_threads; do
     # shellcheck disable=SC2086
     user timeout -k 5 40 "$helpers/without" container "$cused" run -- "$clients/"$name \
       >"$work/out" 2>"$work/err"

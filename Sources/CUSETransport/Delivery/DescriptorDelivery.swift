@@ -23,13 +23,13 @@ struct DescriptorDelivery: Sendable {
   func deliver(_ file: any VFIOFile, to thread: ClientThread, answering request: PendingRequest) {
     let expected = mount.expect(file, opener: thread.id)
     defer { mount.withdraw(expected) }
-    do throws(DeliveryFailure) {
-      let seized = try SeizedThread.seize(thread.id)
+    do throws(TracingFailure) {
+      let seized = try SeizedThread.seize(thread.id, as: .administrator)
       request.answer { $0.ioctl(SeizedThread.placeholder) }
       guard var stopped = seized.stopped(deadline: Self.deadline) else { return }
       let result: Int64?
-      do throws(DeliveryFailure) {
-        try stopped.prepare()
+      do throws(TracingFailure) {
+        try stopped.prepare(after: .ioctl)
         result = try open(expected, in: stopped)
       } catch {
         log(error, file, thread)
@@ -45,7 +45,7 @@ struct DescriptorDelivery: Sendable {
     }
   }
 
-  private func log(_ failure: DeliveryFailure, _ file: any VFIOFile, _ thread: ClientThread) {
+  private func log(_ failure: TracingFailure, _ file: any VFIOFile, _ thread: ClientThread) {
     logger.warning(
       "cannot hand out a descriptor: \(failure.sentence)",
       metadata: [
@@ -55,9 +55,9 @@ struct DescriptorDelivery: Sendable {
 
   private func open(
     _ expected: FileMount.Expected, in stopped: borrowing StoppedThread
-  ) throws(DeliveryFailure) -> Int64? {
+  ) throws(TracingFailure) -> Int64? {
     guard let path = Scratch(path: expected.path) else {
-      throw DeliveryFailure(
+      throw TracingFailure(
         errno: .fileNameTooLong, sentence: "the mount's path is too long: \(expected.path)")
     }
     guard stopped.write(path.words),
@@ -87,7 +87,7 @@ struct DescriptorDelivery: Sendable {
 
   private func send(
     _ expected: FileMount.Expected, to stopped: borrowing StoppedThread
-  ) throws(DeliveryFailure) -> Int64? {
+  ) throws(TracingFailure) -> Int64? {
     let base = stopped.scratch
     guard
       let made = stopped.call(
@@ -120,7 +120,7 @@ struct DescriptorDelivery: Sendable {
 
   private func receive(
     _ socket: UInt64, in stopped: borrowing StoppedThread
-  ) throws(DeliveryFailure) -> Int64? {
+  ) throws(TracingFailure) -> Int64? {
     let base = stopped.scratch
     let message: [UInt64] = [
       0, 0,  // no name

@@ -49,7 +49,7 @@ struct FileCalls: Sendable {
   func ioctl(_ call: Call) {
     guard let open = file(call, call.argument0) else { return }
     // What a group answers may depend on a close that has returned already.
-    if open.isNode { files.settle() }
+    if open.path != nil { files.settle() }
     let client = ProcessClient(call.thread, clients)
     do throws(Errno) {
       let request = UInt32(truncatingIfNeeded: call.argument1)
@@ -103,5 +103,15 @@ struct FileCalls: Sendable {
     } catch {
       call.fail(error)
     }
+  }
+
+  /// A mapping of a device cannot grow (mm/mremap.c, `VM_DONTEXPAND`).
+  func mremap(_ call: Call) {
+    let grows = call.argument2 > call.argument1
+    guard grows, !files.isEmpty,
+      let file = try? call.thread.mappedFile(at: ClientAddress(call.argument0)),
+      files.file(OpenFiles.Key(file)) != nil, call.isWaiting
+    else { return call.proceed() }
+    call.fail(.badAddress)
   }
 }

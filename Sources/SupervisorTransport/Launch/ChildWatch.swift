@@ -15,6 +15,8 @@ final class ChildWatch: Sendable {
   private let child: Int32
   private let status = Mutex<Int32?>(nil)
   private let ended = Semaphore()
+  /// What is to be done by the thread that sees stops.
+  private let errands = Mutex<[@Sendable () -> Void]>([])
 
   /// From now on, no signal that the client is meant to survive ends us. Before there is a client.
   static func takeSignals() {
@@ -27,6 +29,12 @@ final class ChildWatch: Sendable {
 
   func start() throws(Errno) {
     try Thread.start(name: "signals") { self.run() }
+  }
+
+  /// Has the thread that sees stops of clients do something, soon: tracing is for one thread alone.
+  func perform(_ errand: @escaping @Sendable () -> Void) {
+    errands.withLock { $0.append(errand) }
+    cl_signals_wake()
   }
 
   /// Waits for the end of the client: its exit status, 128+n for signal n.
@@ -42,6 +50,11 @@ final class ChildWatch: Sendable {
     look()
     var signal = cl_signal()
     while cl_signals_next(&signal) == 0 {
+      let waiting = errands.withLock { errands in
+        defer { errands.removeAll() }
+        return errands
+      }
+      for errand in waiting { errand() }
       if signal.number == SIGCHLD {
         look()
       } else if Self.passedOn.contains(signal.number),

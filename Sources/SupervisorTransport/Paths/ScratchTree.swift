@@ -29,6 +29,12 @@ final class ScratchTree: Sendable {
   /// Where it is, once there is one.
   var path: String? { root.withLock { $0 } }
 
+  /// The emulated path that a real one stands for; nil where it is none of ours.
+  func emulated(_ path: String) -> String? {
+    guard let base = self.path, path == base || path.hasPrefix(base + "/") else { return nil }
+    return path == base ? "/" : String(path.dropFirst(base.count))
+  }
+
   /// Opens what stands for `path`.
   ///
   /// - Parameter directory: the directory whose names must be complete.
