@@ -185,6 +185,17 @@ refusals() {
   refuses "a topology that is not there" 66 "none.yaml" "$cused" run --topology "$work/none.yaml" -- true
 }
 
+# What a root's supervisor opens for a client by an emulated link is the client's to open.
+rights() {
+  ((EUID == 0)) || return
+  local outside=/sys/bus/pci/devices/0000:06:0d.0/subsystem/../../..
+  (umask 077 && echo secret >"$work/secret")
+  equal "root reaches root's files by an emulated link" secret \
+    "$(timeout 20 "$cused" run -- cat "$outside$work/secret" 2>&1)"
+  equal "others do not" denied "$(timeout 20 "$cused" run -- setpriv --reuid 1000 --regid 1000 \
+    --clear-groups sh -c "cat $outside$work/secret || echo denied" 2>/dev/null)"
+}
+
 nested() {
   client "run inside run" 20 "$cused" run -- "$clients/raw_nolibc"
   client "run inside run, from a shell" 20 sh -c "$cused run -- $clients/raw_nolibc && $clients/raw_nolibc"
@@ -343,6 +354,7 @@ option_clients
 mapped_in_a_container
 statuses
 refusals
+rights
 nested
 others
 unrelated
