@@ -185,10 +185,12 @@ refusals() {
   refuses "a topology that is not there" 66 "none.yaml" "$cused" run --topology "$work/none.yaml" -- true
 }
 
-# What a root's supervisor opens for a client by an emulated link is the client's to open.
+# What we open for a client by an emulated link is the client's to open.
 rights() {
-  ((EUID == 0)) || return
   local outside=/sys/bus/pci/devices/0000:06:0d.0/subsystem/../../..
+  equal "nobody gets at us by an emulated link" denied \
+    "$(user timeout 20 "$cused" run -- sh -c "cat $outside/proc/self/comm || echo denied" 2>/dev/null)"
+  ((EUID == 0)) || return
   (umask 077 && echo secret >"$work/secret")
   equal "root reaches root's files by an emulated link" secret \
     "$(timeout 20 "$cused" run -- cat "$outside$work/secret" 2>&1)"

@@ -52,7 +52,11 @@ struct PathCalls: Sendable {
     }
     guard argument.isInOurRoot, call.isWaiting else { return nil }
     // The machine's own files are for the caller's rights, not for ours.
-    if case .real = result, try !owners.isLikeUs(call.thread) { throw .permissionDenied }
+    if case .real(let path) = result {
+      if try !owners.isLikeUs(call.thread) { throw .permissionDenied }
+      // To us it is another one: /proc/self is ourselves.
+      if path == "/proc" || path.hasPrefix("/proc/") { throw .permissionDenied }
+    }
     return result
   }
 
