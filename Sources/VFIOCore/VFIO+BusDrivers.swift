@@ -122,6 +122,20 @@ extension VFIO {
     return isCancelled
   }
 
+  /// Checks that a driver of the host may take the device now: a group in use stays whole.
+  ///
+  /// While no vfio bus driver has the device either, its group does not come into use. So a bus that
+  /// gives a device to one driver at a time and asks under the same lock is not overtaken.
+  ///
+  /// - Throws: `ENODEV` when the device was never added, `EBUSY` when vfio has it or its group is in use.
+  public func checkHostMayTake(_ device: Device) throws(Errno) {
+    let (member, isInUse) = look { registry in
+      (registry.member(device), registry.set(of: device.group).map { $0.openCount > 0 } ?? false)
+    }
+    guard let member else { throw .operationNotSupportedByDevice }
+    if isInUse || member.data != nil { throw .resourceBusy }
+  }
+
   private func metadata(_ device: Device) -> Logger.Metadata {
     ["device": "\(device)", "group": "\(device.group)"]
   }

@@ -11,16 +11,21 @@ public import SystemPackage
 /// outside (device callbacks, client memory, completions) happens after it is released.
 public final class VFIO: Sendable {
   let logger: Logger
-  private let registry = Mutex(Registry())
+  private let registry: Mutex<Registry>
   private let pageSizes: UInt64?
   private let drains: (any Scheduler)?
 
   /// - Parameters:
   ///   - pageSizes: what the IOMMU offers, one bit a page size in bytes; nil for its default.
+  ///   - merging: which groups can be merged.
   ///   - drains: threads that wait for DMA which is under way when its client closes. The close itself must
   ///     not, for a client can make that DMA last; nil to wait all the same.
-  public init(logger: Logger, pageSizes: UInt64? = nil, drains: (any Scheduler)? = nil) {
+  public init(
+    logger: Logger, pageSizes: UInt64? = nil, merging: Merging = Merging(),
+    drains: (any Scheduler)? = nil
+  ) {
     self.logger = logger
+    registry = Mutex(Registry(merging: merging))
     self.pageSizes = pageSizes
     self.drains = drains
   }

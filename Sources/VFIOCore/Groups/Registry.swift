@@ -18,6 +18,8 @@ struct Registry {
     var openCount = 0
     /// A device came into the group while it was in use, and was not claimed.
     var isTainted = false
+    /// A client took it out of a merged set: while it is open it joins none by itself.
+    var staysApart = false
   }
 
   struct Member {
@@ -45,8 +47,11 @@ struct Registry {
   struct Use {
     var owner: any AddressSpace
     var domain: SoftIOMMU
+    /// A merge opened it, and nobody has had a descriptor since: it stays without one.
+    var isHeldByMerge = false
   }
 
+  let merging: Merging
   var groups: [GroupID: Group] = [:]
   var sets: [SetID: MergedSet] = [:]
   typealias Observer = @Sendable (GroupEvent) -> Void
@@ -56,6 +61,10 @@ struct Registry {
   /// Whether some thread is delivering.
   var isDelivering = false
   private var setsMade: UInt64 = 0
+
+  init(merging: Merging = Merging()) {
+    self.merging = merging
+  }
 
   /// Makes a set of `groups` and puts them into it.
   mutating func makeSet(of groups: Set<GroupID>) -> SetID {
@@ -118,16 +127,18 @@ struct Registry {
     for (_, member) in members(of: set) { member.port.attach(to: use.domain) }
   }
 
-  /// An IOMMU or device descriptor of the set is gone.
-  ///
-  /// - Parameter keepsIOMMU: the descriptor never came to be, and a merge had opened the IOMMU before.
-  mutating func closeOne(
-    of set: SetID, keepsIOMMU: Bool = false, _ aftermath: inout Aftermath
-  ) {
+  /// An IOMMU or device descriptor of the set is gone, or one never came to be.
+  mutating func closeOne(of set: SetID, _ aftermath: inout Aftermath) {
     sets[set]?.openCount -= 1
     guard let now = sets[set], now.openCount == 0 else { return }
-    if !keepsIOMMU { closeIOMMU(of: set, &aftermath) }
-    for id in now.groups {
+    if now.use?.isHeldByMerge == false { closeIOMMU(of: set, &aftermath) }
+    release(now.groups, &aftermath)
+    settle(set, &aftermath)
+  }
+
+  /// Nobody uses the groups any more: taints go, and unbinds that waited for it are carried out.
+  mutating func release(_ released: Set<GroupID>, _ aftermath: inout Aftermath) {
+    for id in released.sorted(by: Self.inOrder) {
       groups[id]?.isTainted = false
       for (name, member) in groups[id]?.devices ?? [:] {
         guard let completion = member.unbind, let data = member.data else { continue }
@@ -135,7 +146,6 @@ struct Registry {
         unbind(Device(name: name, group: id), &aftermath)
       }
     }
-    settle(set, &aftermath)
   }
 
   /// Takes the device from its bus driver, and out of the registry where that was asked before.
@@ -155,7 +165,7 @@ struct Registry {
     if let set = groups[device.group]?.set { settle(set, &aftermath) }
   }
 
-  private mutating func closeIOMMU(of set: SetID, _ aftermath: inout Aftermath) {
+  mutating func closeIOMMU(of set: SetID, _ aftermath: inout Aftermath) {
     guard let now = sets[set], let use = now.use else { return }
     for (_, member) in members(of: now) {
       aftermath.detached.append((member.port, use.domain))
@@ -192,26 +202,5 @@ struct Registry {
     } else {
       settle(set, &aftermath)
     }
-  }
-
-  /// Moves the groups of `source`, which has no descriptors open, into `target`.
-  mutating func absorb(_ source: SetID, into target: SetID, _ aftermath: inout Aftermath) {
-    closeIOMMU(of: source, &aftermath)
-    guard let moved = sets.removeValue(forKey: source) else { return }
-    sets[target]?.groups.formUnion(moved.groups)
-    for group in moved.groups { groups[group]?.set = target }
-  }
-
-  /// Takes `group` out of its set, into one of its own.
-  mutating func split(_ group: GroupID, from set: SetID, _ aftermath: inout Aftermath) {
-    guard let now = sets[set] else { return }
-    if let use = now.use {
-      for (device, member) in members(of: now) where device.group == group {
-        aftermath.detached.append((member.port, use.domain))
-      }
-    }
-    sets[set]?.groups.remove(group)
-    _ = makeSet(of: [group])
-    settle(set, &aftermath)
   }
 }

@@ -47,6 +47,8 @@ public final class PCIBus: Sendable {
     /// What vfio has of it while it is bound there.
     var data: PCIDeviceData?
     var isUnbinding = false
+    /// Vfio is being told of it, or that it is bound: nobody else may change it meanwhile.
+    var isInTransit = true
     /// Goes as soon as it is unbound.
     var isRemoved = false
 
@@ -123,8 +125,16 @@ public final class PCIBus: Sendable {
       throw PCIBusError(error, "vfio did not take \(address): \(error)")
     }
     // The claim may have bound it already.
-    let isTaken = state.withLock { $0.slots[address]?.driver != Driver.none }
-    if driver != .none, !isTaken { try bind(address, to: driver) }
+    let isTaken = state.withLock { state in
+      state.slots[address]?.isInTransit = false
+      return state.slots[address]?.driver != Driver.none
+    }
+    guard driver != .none, !isTaken else { return }
+    do throws(PCIBusError) {
+      try bind(address, to: driver)
+    } catch where error.errno == .resourceBusy {
+      // Somebody was quicker, or its group is in use and the claim failed: nobody has it then.
+    }
   }
 
   /// Unplugs a function, after vfio has let go of it.
@@ -139,8 +149,8 @@ public final class PCIBus: Sendable {
   ) throws(PCIBusError) -> UnbindWait {
     let slot = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      if slot.isRemoved || slot.isUnbinding {
-        throw PCIBusError(.resourceBusy, "\(address) is on its way out of vfio already")
+      if slot.isRemoved || slot.isUnbinding || slot.isInTransit {
+        throw PCIBusError(.resourceBusy, "\(address) is on its way into vfio or out of it already")
       }
       state.slots[address]?.isRemoved = true
       return slot
@@ -154,19 +164,29 @@ public final class PCIBus: Sendable {
 
   /// Lets a driver take a function that nobody has.
   ///
-  /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it.
+  /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it, or a driver of the host
+  ///   wants it and its group is in use.
   public func bind(_ address: PCIAddress, to driver: Driver) throws(PCIBusError) {
+    try bind(address, to: driver, isClaim: false)
+  }
+
+  private func bind(
+    _ address: PCIAddress, to driver: Driver, isClaim: Bool
+  ) throws(PCIBusError) {
     let (device, data) = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      guard slot.driver == .none, !slot.isRemoved else {
-        throw PCIBusError(.resourceBusy, "\(address) has a driver")
+      guard slot.driver == .none, !slot.isRemoved, slot.isInTransit == isClaim else {
+        throw PCIBusError(.resourceBusy, "\(address) has a driver or is about to")
       }
+      if case .host = driver { try checkHostMayTake(slot.device) }
+      state.slots[address]?.isInTransit = driver == .vfio
       let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
       if driver == .vfio { state.slots[address]?.data = data }
       return (slot.device, data)
     }
     guard driver == .vfio else { return }
+    defer { state.withLock { $0.slots[address]?.isInTransit = false } }
     do throws(Errno) {
       try vfio.bindDevice(device, data: data)
     } catch {
@@ -199,8 +219,8 @@ public final class PCIBus: Sendable {
       if let driver, slot.driver != driver {
         throw PCIBusError(.operationNotSupportedByDevice, "another driver has \(address)")
       }
-      if slot.isUnbinding {
-        throw PCIBusError(.resourceBusy, "\(address) is being unbound already")
+      if slot.isUnbinding || slot.isInTransit {
+        throw PCIBusError(.resourceBusy, "\(address) is being bound or unbound already")
       }
       if slot.driver == .vfio {
         state.slots[address]?.isUnbinding = true
@@ -241,9 +261,17 @@ public final class PCIBus: Sendable {
     }
     guard let address else { throw .operationNotSupportedByDevice }
     do throws(PCIBusError) {
-      try bind(address, to: .vfio)
+      try bind(address, to: .vfio, isClaim: true)
     } catch {
       throw error.errno
+    }
+  }
+
+  private func checkHostMayTake(_ device: Device) throws(PCIBusError) {
+    do throws(Errno) {
+      try vfio.checkHostMayTake(device)
+    } catch {
+      throw PCIBusError(error, "group \(device.group) of \(device) is in use")
     }
   }
 
