@@ -123,7 +123,7 @@ extension Mainline {
     }
   }
 
-  /// `struct vfio_device_ioeventfd`, with a gap before `data` that has no name.
+  /// `struct vfio_device_ioeventfd` without the gap at its end.
   public struct IOEventFD: SizedArgument {
     public var argsz: UInt32 = 0
     public var flags: Flags = []
@@ -132,12 +132,8 @@ extension Mainline {
     public var data: UInt64 = 0
     /// -1 removes.
     public var fd: Int32 = 0
-    public var reserved: UInt32 = 0
 
     public init() {}
-
-    /// The least `argsz`: the structure without its tail.
-    public static let leastSize = 28
 
     /// `VFIO_DEVICE_IOEVENTFD_*`.
     public struct Flags: OptionSet, BitwiseCopyable, Sendable {
@@ -150,6 +146,14 @@ extension Mainline {
       /// The width of the write, in bytes, is the raw value.
       public static let sizes = Flags(rawValue: 0xf)
     }
+  }
+
+  /// `struct vfio_device_low_power_entry_with_wakeup`.
+  public struct LowPowerEntry: BitwiseCopyable, Sendable {
+    public var wakeupEventfd: Int32 = 0
+    public var reserved: UInt32 = 0
+
+    public init() {}
   }
 
   /// `struct vfio_device_feature` up to its data.

@@ -1,12 +1,6 @@
 extension Mainline {
-  /// The regions of a PCI device.
-  public enum PCIRegion: UInt32, Sendable, CaseIterable {
-    case bar0 = 0
-    case bar1, bar2, bar3, bar4, bar5
-    case rom
-    case config
-    case vga
-  }
+  /// How many regions a PCI device has: those of `PCIRegion` and VGA.
+  public static let pciRegions = 9
 
   /// The interrupts of a PCI device.
   public enum PCIInterrupt: UInt32, Sendable, CaseIterable {
