@@ -1,6 +1,6 @@
 public import DeviceKit
 public import Logging
-import SoftIOMMU
+public import SoftIOMMU
 import Synchronization
 public import SystemPackage
 
@@ -12,21 +12,21 @@ public import SystemPackage
 public final class VFIO: Sendable {
   let logger: Logger
   private let registry: Mutex<Registry>
-  private let pageSizes: UInt64?
+  private let iommu: IOMMUOptions
   let drains: (any Scheduler)?
 
   /// - Parameters:
-  ///   - pageSizes: what the IOMMU offers, one bit a page size in bytes; nil for its default.
+  ///   - iommu: what the IOMMU can do.
   ///   - merging: which groups can be merged.
   ///   - drains: threads that wait for DMA which is under way when its client closes. The close itself must
   ///     not, for a client can make that DMA last; nil to wait all the same.
   public init(
-    logger: Logger, pageSizes: UInt64? = nil, merging: Merging = Merging(),
+    logger: Logger, iommu: IOMMUOptions = IOMMUOptions(), merging: Merging = Merging(),
     drains: (any Scheduler)? = nil
   ) {
     self.logger = logger
     registry = Mutex(Registry(merging: merging))
-    self.pageSizes = pageSizes
+    self.iommu = iommu
     self.drains = drains
   }
 
@@ -77,8 +77,12 @@ public final class VFIO: Sendable {
 
   // MARK: - For the files and the bus driver API
 
+  func makeDomain(rules: MappingRules) -> SoftIOMMU {
+    SoftIOMMU(rules: rules, options: iommu)
+  }
+
   func makeDomain() -> SoftIOMMU {
-    pageSizes.map { SoftIOMMU(pageSizes: $0) } ?? SoftIOMMU()
+    makeDomain(rules: .draft2011)
   }
 
   /// Reads the registry.
