@@ -194,7 +194,9 @@ struct Registry {
       if now.groups.count == 1 || !groupsOpen { closeIOMMU(of: set, &aftermath) }
       if now.groups.count > 1, !groupsOpen {
         sets[set] = nil
-        for group in now.groups { settle(makeSet(of: [group]), &aftermath) }
+        for group in now.groups.sorted(by: Self.inOrder) {
+          settle(makeSet(of: [group]), &aftermath)
+        }
         return
       }
     }
