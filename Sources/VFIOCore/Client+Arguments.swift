@@ -32,9 +32,9 @@ extension Client {
     guard let place = ClientAddress(address).advanced(by: UInt64(offset)) else {
       throw .badAddress
     }
-    try bytes.withUnsafeBytes { buffer throws(Errno) in
+    try bytes.withUnsafeBufferPointer { buffer throws(Errno) in
       // SAFETY: the array's own storage, for the length of the call.
-      try write(place, from: buffer)
+      try write(place, from: UnsafeRawBufferPointer(buffer))
     }
   }
 

@@ -139,21 +139,25 @@ extension VFIO {
     return isCancelled
   }
 
-  /// Checks that a driver of the host may take the device now: a group in use stays whole.
-  ///
-  /// While no vfio bus driver has the device either, its group does not come into use. So a bus that
-  /// gives a device to one driver at a time and asks under the same lock is not overtaken.
+  /// A driver of the host takes the device, which makes its group unsafe for clients. A group in use stays
+  /// whole.
   ///
   /// - Throws: `ENODEV` when the device was never added, `EBUSY` when vfio has it or its group is in use.
-  public func checkHostMayTake(_ device: Device) throws(Errno) {
-    let (member, isInUse) = look { registry in
-      (
-        registry.member(device),
-        registry.set(of: device.group).map { $0.openCount > 0 || $0.container != nil } ?? false
-      )
+  public func hostTakes(_ device: Device) throws(Errno) {
+    try update { registry, _ throws(Errno) in
+      guard let member = registry.member(device), let set = registry.set(of: device.group) else {
+        throw .operationNotSupportedByDevice
+      }
+      if set.openCount > 0 || set.container != nil || member.data != nil { throw .resourceBusy }
+      registry.groups[device.group]?.devices[device.name]?.hasHostDriver = true
     }
-    guard let member else { throw .operationNotSupportedByDevice }
-    if isInUse || member.data != nil { throw .resourceBusy }
+  }
+
+  /// The driver of the host has let go of the device.
+  public func hostLeaves(_ device: Device) {
+    registryUpdate { registry, _ in
+      registry.groups[device.group]?.devices[device.name]?.hasHostDriver = false
+    }
   }
 
   private func metadata(_ device: Device) -> Logger.Metadata {

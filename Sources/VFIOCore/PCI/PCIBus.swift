@@ -67,13 +67,21 @@ public final class PCIBus: Sendable {
   }
 
   let vfio: VFIO
+  /// Each bus behind a bridge, and the one that the bridge is on.
+  let upstream: [PCIBusAddress: PCIBusAddress]
   private let scheduler: any Scheduler
   private let logger: Logger
   let state = Mutex(State())
 
-  /// - Parameter scheduler: runs the models' delayed work.
-  public init(vfio: VFIO, scheduler: any Scheduler, logger: Logger) {
+  /// - Parameters:
+  ///   - upstream: each bus behind a bridge, and the one that the bridge is on. Others cannot be reset.
+  ///   - scheduler: runs the models' delayed work.
+  public init(
+    vfio: VFIO, upstream: [PCIBusAddress: PCIBusAddress] = [:], scheduler: any Scheduler,
+    logger: Logger
+  ) {
     self.vfio = vfio
+    self.upstream = upstream
     self.scheduler = scheduler
     self.logger = logger
   }
@@ -117,7 +125,10 @@ public final class PCIBus: Sendable {
       }
       state.slots[address] = Slot(function: function, device: device, initialDriver: driver)
     }
-    let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
+    let mainline = MainlinePCIOps { [weak self] in self?.busReset(of: $0) }
+    let ops = PCIOps(mainline: mainline) { [weak self] device throws(Errno) in
+      try self?.claim(device)
+    }
     do throws(Errno) {
       try vfio.addDevice(device, ops: ops, port: function.pins.domainPort)
     } catch {
@@ -178,23 +189,25 @@ public final class PCIBus: Sendable {
       guard slot.driver == .none, !slot.isRemoved, slot.isInTransit == isClaim else {
         throw PCIBusError(.resourceBusy, "\(address) has a driver or is about to")
       }
-      if case .host = driver { try checkHostMayTake(slot.device) }
-      state.slots[address]?.isInTransit = driver == .vfio
+      state.slots[address]?.isInTransit = driver != .none
       let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
       if driver == .vfio { state.slots[address]?.data = data }
       return (slot.device, data)
     }
-    guard driver == .vfio else { return }
     defer { state.withLock { $0.slots[address]?.isInTransit = false } }
     do throws(Errno) {
-      try vfio.bindDevice(device, data: data)
+      switch driver {
+      case .none: break
+      case .vfio: try vfio.bindDevice(device, data: data)
+      case .host: try vfio.hostTakes(device)
+      }
     } catch {
       state.withLock { state in
         state.slots[address]?.driver = .none
         state.slots[address]?.data = nil
       }
-      throw PCIBusError(error, "vfio did not bind \(address): \(error)")
+      throw PCIBusError(error, "vfio did not bind \(address) or leave it to \(driver): \(error)")
     }
   }
 
@@ -226,10 +239,13 @@ public final class PCIBus: Sendable {
         state.slots[address]?.isUnbinding = true
       } else {
         state.slots[address]?.driver = .none
+        state.slots[address]?.isInTransit = true
       }
       return slot
     }
     guard slot.driver == .vfio else {
+      vfio.hostLeaves(slot.device)
+      state.withLock { $0.slots[address]?.isInTransit = false }
       completion()
       return UnbindWait()
     }
@@ -264,14 +280,6 @@ public final class PCIBus: Sendable {
       try bind(address, to: .vfio, isClaim: true)
     } catch {
       throw error.errno
-    }
-  }
-
-  private func checkHostMayTake(_ device: Device) throws(PCIBusError) {
-    do throws(Errno) {
-      try vfio.checkHostMayTake(device)
-    } catch {
-      throw PCIBusError(error, "group \(device.group) of \(device) is in use")
     }
   }
 

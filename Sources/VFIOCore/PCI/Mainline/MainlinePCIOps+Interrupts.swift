@@ -127,7 +127,7 @@ extension MainlinePCIOps {
     guard enabled == interrupt || enabled == nil else { throw .invalidArgument }
     if case .eventfds(let descriptors) = data {
       // What the kernel says to no vectors at all.
-      if enabled == nil, range.upperBound == 0 { throw .resultOutOfRange }
+      if enabled == nil, range.upperBound == 0 { throw .outOfRange }
       if enabled != nil, range.upperBound > pins.vectorCount { throw .invalidArgument }
       var signals: [(any EventSignal)?] = []
       do throws(Errno) {
