@@ -15,9 +15,6 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-/* Far from where a client would lock anything. */
-#define LOCKED_BYTE (1LL << 61)
-
 int cl_snapshot(const char *name, const void *bytes, size_t size)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC);
@@ -67,12 +64,12 @@ int cl_shared_memory(const char *name, uint64_t size)
 	return sealed(name, size, 0);
 }
 
-int cl_memfile_open(int file, int flags)
+int cl_memfile_open(int file, int flags, int64_t place)
 {
 	struct flock lock = {
 		.l_type = (flags & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET,
-		.l_start = LOCKED_BYTE,
+		.l_start = place,
 		.l_len = 1,
 	};
 	char path[40];
@@ -82,7 +79,7 @@ int cl_memfile_open(int file, int flags)
 	fd = open(path, flags | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0 || lseek(fd, place, SEEK_SET) < 0) {
 		int error = errno;
 
 		close(fd);
@@ -91,12 +88,12 @@ int cl_memfile_open(int file, int flags)
 	return fd;
 }
 
-bool cl_memfile_is_open(int file)
+bool cl_memfile_is_open(int file, int64_t place)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
 		.l_whence = SEEK_SET,
-		.l_start = LOCKED_BYTE,
+		.l_start = place,
 		.l_len = 1,
 	};
 
