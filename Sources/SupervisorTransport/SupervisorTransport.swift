@@ -103,10 +103,14 @@ public struct SupervisorTransport: Sendable {
           try eventfds.copy(of: fd, thread, events)
         }
       }
+      let owners = NodeOwners()
+      vfio.observeGroups { event in
+        if case .vanished(let group) = event { owners.forget("/dev/vfio/\(group)") }
+      }
       let calls = FileCalls(
         files: files, clients: clients, work: work, logger: logger, admit: watch.admit)
       let dispatcher = Dispatcher(
-        files: calls, paths: PathCalls(tree: tree, scratch: scratch, files: files),
+        files: calls, paths: PathCalls(tree: tree, scratch: scratch, files: files, owners: owners),
         eventfds: eventfds)
       try files.start()
       try Receivers(listener) { dispatcher.handle($0) }.start()

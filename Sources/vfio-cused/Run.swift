@@ -2,9 +2,11 @@ import ArgumentParser
 import Control
 import Glibc
 import Logging
+import PluginHost
 import SupervisorTransport
 import Threads
 import Transport
+import VFIOCore
 
 /// `vfio-cused run`: the machine's VFIO, for one program and all that it starts.
 struct Run: ParsableCommand {
@@ -26,6 +28,12 @@ struct Run: ParsableCommand {
       descriptor of it is handed out.
       """)
   var autoMerge = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
+      valueName: "file"))
+  var plugin: [String] = []
 
   @Option(
     help: "Log to standard error, from this level on: trace, debug, info, notice, warning, error.")
@@ -57,7 +65,8 @@ struct Run: ParsableCommand {
       let logger = makeLogger()
       let work = WorkPool()
       let machine = try Machine(
-        topology: topology, mergesAutomatically: autoMerge, scheduler: work, logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, scheduler: work,
+        logger: logger)
       setenv(Self.marker, identity, 1)
       var options = try options()
       options.sysfs = machine.sysfs { [vfio = machine.vfio] group in
@@ -72,12 +81,23 @@ struct Run: ParsableCommand {
     } catch let error as TopologyError {
       say(error.description)
       throw error.exitCode
+    } catch let error as PluginError {
+      say(error.description)
+      throw error.exitCode
+    } catch let error as BusError {
+      say(error.description)
+      throw Sysexits.dataError
     }
   }
 
-  /// The topology's file, so that an inner run can tell whether it means the same.
+  /// The files of the topology and the plug-ins, so that an inner run can tell whether it means the same.
   private var identity: String {
-    guard let topology, let path = realpath(topology, nil) else { return topology ?? "default" }
+    ([topology.map(Self.resolved) ?? "default"] + plugin.map(Self.resolved))
+      .joined(separator: ", ")
+  }
+
+  private static func resolved(_ file: String) -> String {
+    guard let path = realpath(file, nil) else { return file }
     defer { free(path) }
     // SAFETY: what realpath gives ends with a NUL.
     return String(cString: path)

@@ -4,6 +4,7 @@ import Control
 import Devices
 import Glibc
 import Logging
+import PluginHost
 import ServiceLifecycle
 import Threads
 import UnixSignals
@@ -23,12 +24,23 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
+      valueName: "file"))
+  var plugin: [String] = []
+
   @Flag(
     help: """
       Merge a group with those that its user has in use, before the first IOMMU or device \
       descriptor of it is handed out.
       """)
   var autoMerge = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Mount the devices' /sys there. (default: /run/vfio-cused/sys)", valueName: "directory"))
+  var sysfs: String?
 
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
@@ -51,7 +63,8 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "vfio-cused")
     do {
       let daemon = try Daemon(
-        topology: topology, mergesAutomatically: autoMerge, options: options, logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, sysfs: sysfs,
+        options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
@@ -63,6 +76,12 @@ struct Serve: AsyncParsableCommand {
     } catch let error as TopologyError {
       say(error.description)
       throw error.exitCode
+    } catch let error as PluginError {
+      say(error.description)
+      throw error.exitCode
+    } catch let error as BusError {
+      say(error.description)
+      throw Sysexits.dataError
     }
   }
 
