@@ -34,6 +34,9 @@ public protocol PlatformDevicePort: AnyObject, Sendable {
   /// Transfers wait for client memory: only from work given to `after`, with no lock held.
   var dma: any DMAPort { get }
 
+  /// The memory of a region that is RAM, nil for other regions.
+  func memory(region: Int) -> (any DeviceMemory)?
+
   /// Drives the wire of interrupt `index`. A level stays as it is until the next call; an edge is the wire
   /// going from low to high.
   func setInterrupt(_ index: Int, asserted: Bool)
@@ -51,10 +54,14 @@ public struct PlatformDeviceDescription: Hashable, Sendable {
     /// Bytes, from 1 up to 2^40.
     public var size: UInt64
     public var isReadOnly: Bool
+    /// Plain memory: the bus keeps the bytes, clients can map them where they are whole pages, and the model
+    /// sees no access. Reach it through `PlatformDevicePort.memory`.
+    public var isRAM: Bool
 
-    public init(size: UInt64, isReadOnly: Bool = false) {
+    public init(size: UInt64, isReadOnly: Bool = false, isRAM: Bool = false) {
       self.size = size
       self.isReadOnly = isReadOnly
+      self.isRAM = isRAM
     }
   }
 

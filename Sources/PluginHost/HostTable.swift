@@ -94,6 +94,22 @@ enum HostTable {
         if port.write(IOVA(iova), from: buffer) != nil { throw .badAddress }
       }
     }
+    table.memory_read = { host, device, region, offset, to, count in
+      result(host) { plugin throws(Errno) in
+        try Plugin.checkBuffer(to, count)
+        let memory = try plugin.memory(of: device, region: region, offset, count)
+        // SAFETY: the plug-in promises so many bytes there.
+        memory.read(at: Int(offset), into: UnsafeMutableRawBufferPointer(start: to, count: count))
+      }
+    }
+    table.memory_write = { host, device, region, offset, from, count in
+      result(host) { plugin throws(Errno) in
+        try Plugin.checkBuffer(from, count)
+        let memory = try plugin.memory(of: device, region: region, offset, count)
+        // SAFETY: the plug-in promises so many bytes there.
+        memory.write(at: Int(offset), from: UnsafeRawBufferPointer(start: from, count: count))
+      }
+    }
     table.set_irq = { host, device, index, subindex, isHigh in
       result(host) { plugin throws(Errno) in
         try plugin.setInterrupt(device, index, subindex, isHigh: isHigh)

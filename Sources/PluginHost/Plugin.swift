@@ -148,6 +148,23 @@ final class Plugin: Sendable {
     }
   }
 
+  /// The memory of a region that is RAM.
+  ///
+  /// - Throws: `EINVAL` where it is not, and for an access that is not all inside.
+  func memory(
+    of pointer: UnsafeRawPointer?, region: UInt32, _ offset: UInt64, _ count: Int
+  ) throws(Errno) -> any DeviceMemory {
+    let memory: (any DeviceMemory)? =
+      switch try registry.find(pointer) {
+      case .bus(let device): device.memory?.windows[Int(region)]
+      case .model(let device): device.memory(region: Int(region))
+      }
+    guard let memory, offset <= UInt64(memory.count), count <= memory.count - Int(offset) else {
+      throw .invalidArgument
+    }
+    return memory
+  }
+
   func setInterrupt(
     _ pointer: UnsafeRawPointer?, _ index: UInt32, _ subindex: UInt32, isHigh: Bool
   ) throws(Errno) {

@@ -1,5 +1,6 @@
 import CPlugin
 import ClientAccess
+import DeviceKit
 import SoftIOMMU
 import Synchronization
 import SystemPackage
@@ -15,7 +16,9 @@ final class PluginDevice: DraftDevice, LineInterrupts {
   /// Attached to a domain by the core while the group is in use.
   let port = DomainPort()
   let interrupts: InterruptLines
-  private let regions: [(size: UInt64, isReadOnly: Bool)]
+  /// What is behind the regions that are RAM, nil where none is.
+  let memory: RegionMemory?
+  private let regions: [PlatformDeviceDescription.Region]
   private let hasReset: Bool
   private let openCount = Mutex(0)
 
@@ -41,7 +44,7 @@ final class PluginDevice: DraftDevice, LineInterrupts {
     key = UInt(bitPattern: pointer)
     copy = PluginDeviceCopy(given, bus: bus, name: name)
     regions = try copyArray(given.regions, given.num_regions, limit: 64)
-      .map { ($0.size, $0.flags & UInt32(VFIO_DEVICE_REGION_READ_ONLY) != 0) }
+      .map(PlatformDeviceDescription.Region.init)
     let lines = try copyArray(given.irqs, given.num_irqs, limit: 64).map { irq in
       InterruptLines.Line(
         count: Int(irq.count), isLevel: irq.flags & UInt32(VFIO_DEVICE_IRQ_LEVEL) != 0)
@@ -52,6 +55,9 @@ final class PluginDevice: DraftDevice, LineInterrupts {
       regions.allSatisfy { $0.size <= 1 << 40 }
       && lines.allSatisfy { $0.count <= ($0.isLevel ? 1 : 2048) }
     if !isPossible { throw .invalidArgument }
+    let ram = regions.enumerated().filter { $0.element.isRAM && $0.element.size > 0 }
+    memory = try RegionMemory(
+      Dictionary(uniqueKeysWithValues: ram.map { ($0.offset, $0.element.size) }), name: name)
   }
 
   /// Whether the plug-in said what the device is made of.
@@ -75,12 +81,41 @@ final class PluginDevice: DraftDevice, LineInterrupts {
   var regionCount: Int { regions.count }
 
   func region(_ index: Int) -> (size: UInt64, flags: Draft2011.RegionInfo.Flags) {
-    (regions[index].size, regions[index].isReadOnly ? .readOnly : [])
+    var flags: Draft2011.RegionInfo.Flags = regions[index].isReadOnly ? .readOnly : []
+    if !mappableAreas(index).isEmpty { flags.insert(.mmap) }
+    return (regions[index].size, flags)
+  }
+
+  func mappableAreas(_ index: Int) -> [Range<UInt64>] {
+    guard index < regionCount, regions[index].isRAM, !regions[index].isReadOnly else { return [] }
+    return RegionMemory.areas(size: regions[index].size)
+  }
+
+  /// How much of an access is in a region of RAM, nil for one that the bus driver serves.
+  ///
+  /// - Throws: `EINVAL` at or past the end, and where it cannot be written.
+  func memoryAccess(
+    _ place: RegionOffset, _ wanted: Int, isWrite: Bool
+  ) throws(Errno) -> (window: SharedMemory.Window, count: Int)? {
+    guard let window = memory?.windows[Int(place.index)] else { return nil }
+    let region = regions[Int(place.index)]
+    guard place.offset < region.size, !(isWrite && region.isReadOnly) else {
+      throw .invalidArgument
+    }
+    return (window, Int(min(UInt64(wanted), region.size - place.offset)))
   }
 
   /// The bus driver's own ioctl would have answered.
   func reset() throws(Errno) {
     throw .invalidArgument
+  }
+}
+
+extension PlatformDeviceDescription.Region {
+  init(_ region: vfio_device_region) {
+    self.init(
+      size: region.size, isReadOnly: region.flags & UInt32(VFIO_DEVICE_REGION_READ_ONLY) != 0,
+      isRAM: region.flags & UInt32(VFIO_DEVICE_REGION_RAM) != 0)
   }
 }
 

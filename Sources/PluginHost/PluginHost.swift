@@ -8,7 +8,7 @@ public import VFIOCore
 /// Loads plug-ins: bus drivers and device models in shared objects (`vfio-cused/plugin.h`).
 ///
 /// For the time before there are clients, and for one thread. What was loaded stays for as long as the program.
-public struct PluginHost {
+public struct PluginHost: Sendable {
   /// The models that plug-ins registered, by name.
   public private(set) var pciKinds: [String: PCIFunctionKind] = [:]
   public private(set) var platformKinds: [String: PlatformDeviceKind] = [:]
@@ -16,7 +16,8 @@ public struct PluginHost {
   private let scheduler: any Scheduler
   private let logger: Logger
   private let taken: Set<String>
-  private var handles: Set<UnsafeMutableRawPointer> = []
+  /// Addresses of what dlopen gave.
+  private var handles: Set<UInt> = []
 
   private static let symbol = "vfio_cused_plugin"
 
@@ -82,7 +83,7 @@ public struct PluginHost {
       throw PluginError(file: file, problem: "it is no shared object that can be loaded: \(reason)")
     }
     // Never closed: whatever it has given us may be called at any time.
-    guard handles.insert(handle).inserted else {
+    guard handles.insert(UInt(bitPattern: handle)).inserted else {
       throw PluginError(file: file, problem: "it is loaded already; name it once")
     }
     guard let symbol = dlsym(handle, Self.symbol) else {

@@ -21,13 +21,14 @@ enum PluginKinds {
     ]
     for (number, bar) in given.enumerated() where bar.size > 0 {
       let isPrefetchable = bar.flags & UInt32(VFIO_PCI_BAR_PREFETCHABLE) != 0
+      let isRAM = bar.flags & UInt32(VFIO_PCI_BAR_RAM) != 0
       bars[number] =
         if bar.flags & UInt32(VFIO_PCI_BAR_IO) != 0 {
           .io(size: bar.size)
         } else if bar.flags & UInt32(VFIO_PCI_BAR_64BIT) != 0 {
-          .memory64(size: bar.size, prefetchable: isPrefetchable)
+          .memory64(size: bar.size, prefetchable: isPrefetchable, ram: isRAM)
         } else {
-          .memory32(size: bar.size, prefetchable: isPrefetchable)
+          .memory32(size: bar.size, prefetchable: isPrefetchable, ram: isRAM)
         }
     }
     let description = PCIFunctionDescription(
@@ -35,6 +36,13 @@ enum PluginKinds {
       classCode: model.class_code, subsystemVendorID: model.subsystem_vendor,
       subsystemID: model.subsystem_device, bars: bars, interruptPin: pin,
       msi: model.msi_vectors == 0 ? nil : .init(vectors: Int(model.msi_vectors)),
+      msix: model.msix_vectors == 0
+        ? nil
+        : .init(
+          vectors: Int(model.msix_vectors),
+          table: .init(bar: Int(model.msix_table_bar), offset: UInt64(model.msix_table_offset)),
+          pending: .init(
+            bar: Int(model.msix_pending_bar), offset: UInt64(model.msix_pending_offset))),
       reset: model.flags & UInt32(VFIO_MODEL_HAS_RESET) != 0 ? .flr : .none)
     return PCIFunctionKind(name: name, description: description) { port in
       let device = ModelDevice(.pci(port), name: name, ops: ops, registry: registry)
@@ -54,11 +62,8 @@ enum PluginKinds {
     let irqs = try copyArray(model.irqs, model.num_irqs, limit: 64)
     if irqs.contains(where: { $0.count != 1 }) { throw .invalidArgument }
     let description = PlatformDeviceDescription(
-      regions: try copyArray(model.regions, model.num_regions, limit: 64).map { region in
-        .init(
-          size: region.size,
-          isReadOnly: region.flags & UInt32(VFIO_DEVICE_REGION_READ_ONLY) != 0)
-      },
+      regions: try copyArray(model.regions, model.num_regions, limit: 64)
+        .map(PlatformDeviceDescription.Region.init),
       interrupts: irqs.map { $0.flags & UInt32(VFIO_DEVICE_IRQ_LEVEL) != 0 ? .level : .edge },
       hasReset: model.flags & UInt32(VFIO_MODEL_HAS_RESET) != 0)
     return PlatformDeviceKind(name: name, description: description) { port in

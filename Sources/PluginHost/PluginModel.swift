@@ -63,13 +63,20 @@ final class ModelDevice: Sendable {
     }
   }
 
+  func memory(region: Int) -> (any DeviceMemory)? {
+    switch port {
+    case .pci(let port): port.memory(bar: region)
+    case .platform(let port, _): port.memory(region: region)
+    }
+  }
+
   /// - Throws: `EINVAL` for an interrupt that is not there.
   func setInterrupt(_ index: UInt32, _ subindex: UInt32, isHigh: Bool) throws(Errno) {
     switch port {
     case .pci(let port):
       switch index {
       case 0 where subindex == 0: port.setINTx(asserted: isHigh)
-      case 1 where subindex < 2048: if isHigh { port.sendMSI(vector: Int(subindex)) }
+      case 1...2 where subindex < 2048: if isHigh { port.sendMSI(vector: Int(subindex)) }
       default: throw .invalidArgument
       }
     case .platform(let port, let interrupts):

@@ -1,6 +1,8 @@
 import CPlugin
+import ClientAccess
 import Logging
 import SystemPackage
+import VFIOABI
 import VFIOCore
 
 /// A plug-in's `struct vfio_device_ops` as the core calls it.
@@ -48,6 +50,13 @@ final class PluginOps: DeviceOps, @unchecked Sendable {
   func read(
     _ data: DeviceData, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> Int {
+    let place = RegionOffset(fileOffset: offset)
+    if let (window, count) = try device.memoryAccess(place, buffer.count, isWrite: false) {
+      // SAFETY: `count` is at most the buffer's.
+      window.read(
+        at: Int(place.offset), into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+      return count
+    }
     guard let read = ops.read, var position = off_t(exactly: offset) else {
       throw .invalidArgument
     }
@@ -64,6 +73,13 @@ final class PluginOps: DeviceOps, @unchecked Sendable {
   func write(
     _ data: DeviceData, at offset: UInt64, from buffer: UnsafeRawBufferPointer
   ) throws(Errno) -> Int {
+    let place = RegionOffset(fileOffset: offset)
+    if let (window, count) = try device.memoryAccess(place, buffer.count, isWrite: true) {
+      // SAFETY: `count` is at most the buffer's.
+      window.write(
+        at: Int(place.offset), from: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      return count
+    }
     guard let write = ops.write, var position = off_t(exactly: offset) else {
       throw .invalidArgument
     }
@@ -92,8 +108,20 @@ final class PluginOps: DeviceOps, @unchecked Sendable {
   }
 
   func mmap(_ data: DeviceData, _ request: MapRequest) throws(Errno) -> MapBacking {
-    throw .invalidArgument
+    guard let memory = device.memory else { throw .invalidArgument }
+    let backing = try memory.backing(request, areas: device.mappableAreas)
+    if let mmap = ops.mmap {
+      let pointer = try pointer(data)
+      var area = vfio_vma(
+        size: UInt32(MemoryLayout<vfio_vma>.size), reserved: 0, offset: request.offset,
+        length: request.length)
+      // SAFETY: as in `open`; the area outlives the call.
+      try answers.checkZero(PluginCall.callback { mmap(pointer, &area) }, "mmap")
+    }
+    return backing
   }
+
+  func memory(_ data: DeviceData) -> SharedMemory? { device.memory?.file }
 
   private func pointer(_ data: DeviceData) throws(Errno) -> UnsafeMutableRawPointer? {
     guard let data = data as? PluginData else { throw .invalidArgument }

@@ -7,7 +7,7 @@ import PluginHost
 import VFIOCore
 
 /// The device models that a topology may name: those of the program and those of plug-ins.
-struct Models: ModelCatalogue {
+struct Models: ModelCatalogue, Sendable {
   private var plugins: PluginHost
 
   init(vfio: VFIO, scheduler: any Scheduler, logger: Logger) {

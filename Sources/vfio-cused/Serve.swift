@@ -54,6 +54,12 @@ struct Serve: AsyncParsableCommand {
       valueName: "owner"))
   var owner: NodeOwner?
 
+  func validate() throws {
+    if let sysfs, !sysfs.hasPrefix("/") || sysfs.hasSuffix("/") {
+      throw ValidationError("Say where by an absolute path: --sysfs /run/vfio-cused/sys")
+    }
+  }
+
   func run() async throws {
     LoggingSystem.bootstrap { label in
       var handler = StreamLogHandler.standardError(label: label)

@@ -132,6 +132,27 @@ static void check_policies(const char *policy)
 	close(mixed);
 }
 
+/* Devices of one group are not isolated from each other. */
+static void check_shared(void)
+{
+	int group = group_at(240), iommu = get_iommu(group);
+	int one = device_at(group, 240), two;
+	char *memory = new_pages(1);
+
+	check_topic = "two devices of a group";
+	two = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, "0000:06:0d.1");
+	strcpy(memory, "shared");
+	CHECK_OK(map_dma(iommu, MAP_RW, memory, 0x10000, PAGE));
+	CHECK_OK(copy_by_dma(one, 0x10000, 0x10100));
+	CHECK_OK(copy_by_dma(two, 0x10100, 0x10200));
+	CHECK(!strcmp(memory + 0x200, "shared"));
+	close(one);
+	close(two);
+	close(iommu);
+	close(group);
+	munmap(memory, PAGE);
+}
+
 /* The user manages the groups independently. */
 static void check_independent(void)
 {
@@ -361,6 +382,7 @@ int main(int argc, char **argv)
 		return check_done();
 	}
 	check_policies(policy);
+	check_shared();
 	check_independent();
 	if (strcmp(policy, "never")) {
 		check_in_use();

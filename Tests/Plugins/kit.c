@@ -44,6 +44,10 @@ static uint64_t kit_read(void *model, uint32_t region, uint64_t offset,
 	case KIT_SCRATCH: value = kit->scratch | 0xdeadULL << 32; break;
 	case KIT_RESETS: value = kit->resets; break;
 	case KIT_MASTERS: value = kit->masters; break;
+	case KIT_RAM:
+		if (vfio_memory_read(kit->dev, KIT_RAM_REGION, 8, &value, 8))
+			value = 0xbad;
+		break;
 	case KIT_ACCESS: value = region << 8 | width; break;
 	}
 	pthread_mutex_unlock(&kit->lock);
@@ -81,6 +85,15 @@ static void kit_write(void *model, uint32_t region, uint64_t offset,
 	case KIT_TRANSFER:
 		kit->iova = value;
 		vfio_after(kit->dev, 1000000, transfer, kit);
+		break;
+	case KIT_RAM:
+		if (vfio_memory_write(kit->dev, KIT_RAM_REGION, 0, &value, 8) ||
+		    vfio_memory_write(kit->dev, KIT_RAM_REGION, 4092, &value,
+				      8) != -EINVAL ||
+		    vfio_memory_write(kit->dev, KIT_RAM_REGION, ~0ULL, &value,
+				      8) != -EINVAL ||
+		    vfio_memory_write(kit->dev, 0, 0, &value, 8) != -EINVAL)
+			vfio_set_irq(kit->dev, 0, 0, true);
 		break;
 	case KIT_WAIT:	/* must not be possible here */
 		kit->scratch = vfio_dma_read(kit->dev, 0, &width, 4);
@@ -123,7 +136,12 @@ static int init(const struct vfio_plugin_parameter *parameters,
 		size_t num_parameters)
 {
 	bool bare = num_parameters && !strcmp(parameters[0].name, "bare");
-	struct vfio_device_region region = { .size = 4096 };
+	struct vfio_device_region regions[KIT_RAM_REGION + 1] = {
+		[0] = { .size = 4096 },
+		[KIT_RAM_REGION] = {
+			.size = 4096, .flags = VFIO_DEVICE_REGION_RAM,
+		},
+	};
 	struct vfio_device_irq irqs[2] = {
 		{ .count = 1, .flags = VFIO_DEVICE_IRQ_LEVEL }, { .count = 1 },
 	};
@@ -132,13 +150,18 @@ static int init(const struct vfio_plugin_parameter *parameters,
 		.flags = VFIO_MODEL_HAS_RESET,
 		.vendor = 0x1234, .device = 0x5678, .class_code = 0xff0000,
 		.interrupt_pin = 1, .msi_vectors = 2,
-		.bars = { [0] = { .size = 4096 } },
+		.bars = {
+			[0] = { .size = 4096 },
+			[KIT_RAM_REGION] = {
+				.size = 4096, .flags = VFIO_PCI_BAR_RAM,
+			},
+		},
 		.ops = bare ? &bare_ops : &ops,
 	};
 	struct vfio_platform_model platform = {
 		.size = sizeof(platform), .name = "kit-platform",
 		.flags = VFIO_MODEL_HAS_RESET,
-		.num_regions = 1, .regions = &region, .num_irqs = 2, .irqs = irqs,
+		.num_regions = 3, .regions = regions, .num_irqs = 2, .irqs = irqs,
 		.ops = bare ? &bare_ops : &ops,
 	};
 	int error = vfio_register_pci(&pci);

@@ -10,7 +10,11 @@ enum {
 	KIT_RESETS = 0x10,
 	KIT_MASTERS = 0x14,	/* bus mastering: on << 16 | off */
 	KIT_ACCESS = 0x18,	/* r: region << 8 | width */
+	KIT_RAM = 0x20,		/* w: goes to the RAM; r: comes from there */
 	KIT_WAIT = 0x1c,	/* w: DMA in a callback; its result is in SCRATCH */
 };
+
+/* The region that is RAM. */
+#define KIT_RAM_REGION	2
 
 #endif

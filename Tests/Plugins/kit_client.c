@@ -92,6 +92,39 @@ static void transfers(int iommu)
 	close(event);
 }
 
+/* RAM, which the model reaches by calls and a client as it likes. */
+static void ram(void)
+{
+	struct vfio_region_info region = {
+		.argsz = sizeof(region), .index = KIT_RAM_REGION,
+	};
+	uint32_t value = 0;
+	uint32_t *memory;
+
+	check_topic = "RAM";
+	CHECK_OK(ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region));
+	CHECK_EQ(region.size, 4096);
+	set(KIT_RAM, 0xcafe);
+	CHECK_EQ(pread(device, &value, 4, region.offset), 4);
+	CHECK_EQ(value, 0xcafe);
+	value = 0xbeef;
+	CHECK_EQ(pwrite(device, &value, 4, region.offset + 8), 4);
+	CHECK_EQ(get(KIT_RAM), 0xbeef);
+	CHECK_EQ(pread(device, &value, 4, region.offset + 4094), 2);
+	CHECK_ERR(pread(device, &value, 4, region.offset + 4096), EINVAL);
+	memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, device,
+		      region.offset);
+	if (!(region.flags & VFIO_REGION_INFO_FLAG_MMAP)) {
+		CHECK(memory == MAP_FAILED);
+		return;
+	}
+	NEED(memory != MAP_FAILED);
+	memory[2] = 0xf00d;
+	CHECK_EQ(get(KIT_RAM), 0xf00d);
+	set(KIT_RAM, 77);
+	CHECK_EQ(memory[0], 77);
+}
+
 int main(int argc, char **argv)
 {
 	int platform = argc > 1 && !strcmp(argv[1], "platform");
@@ -122,6 +155,7 @@ int main(int argc, char **argv)
 	CHECK_OK(ioctl(device, VFIO_DEVICE_RESET));
 	CHECK_EQ(get(KIT_SCRATCH), 0);
 	levels();
+	ram();
 	messages();
 	transfers(iommu);
 	check_topic = "bus mastering";

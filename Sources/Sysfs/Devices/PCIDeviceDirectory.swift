@@ -24,7 +24,7 @@ private enum DeviceName: String, CaseIterable, Sendable {
   case powerState = "power_state"
   case remove, rescan, reset, resource
   case resource0, resource1, resource2, resource3, resource4, resource5
-  case revision
+  case revision, rom
   case secondaryBusNumber = "secondary_bus_number"
   case subordinateBusNumber = "subordinate_bus_number"
   case subsystem
@@ -68,8 +68,8 @@ extension SysfsFile {
   }
 
   /// Configuration space, of which whoever is no administrator gets the header (`pci_read_config`).
-  fileprivate static func config(_ read: @escaping Read) -> SysfsNode {
-    var file = SysfsFile(0o444, size: 256, read: read)
+  fileprivate static func config(size: UInt64 = 256, _ read: @escaping Read) -> SysfsNode {
+    var file = SysfsFile(0o444, size: size, read: read)
     file.isBinary = true
     file.unprivilegedSize = 64
     return .file(file)
@@ -99,7 +99,10 @@ extension PCIBus.FunctionStatus {
     case .iommuGroup:
       return machine.iommuGroup(of: self)
     case .config:
-      return SysfsFile.config { () throws(Errno) in try machine.liveConfig(address) }
+      return SysfsFile.config(size: description.express == nil ? 256 : 4096) {
+        () throws(Errno) in
+        try machine.liveConfig(address)
+      }
     case .irq:
       // The interrupt line register, which firmware would have set.
       return .file(
@@ -124,6 +127,20 @@ extension PCIBus.FunctionStatus {
       // Memory is for mmap only, and nothing has I/O ports to go to.
       return .file(
         SysfsFile(0o600, size: bar.size, read: { () throws(Errno) in throw .ioError }))
+    case .rom:
+      guard let rom = description.rom else { return nil }
+      var file = SysfsFile(
+        0o600, size: description.romSize,
+        read: { () throws(Errno) in
+          guard machine.drivers.showsROM(address) else { throw .invalidArgument }
+          return rom
+        },
+        write: { text throws(Errno) in
+          machine.drivers.setShowsROM(address, text)
+          return .done
+        })
+      file.isBinary = true
+      return .file(file)
     case .uevent:
       return .file(
         SysfsFile(
@@ -140,10 +157,12 @@ extension PCIBus.FunctionStatus {
 
   /// Start, end and flags of the six BARs and the ROM, as `resource_show` prints them.
   private var resourceLines: String {
-    (0..<7).map { number in
+    let bars = (0..<6).map { number in
       guard let bar = description.bars[number] else { return ResourceLine.none }
       return ResourceLine.text(bar, at: barAddresses[number])
     }.joined()
+    let number = PCIFunctionDescription.romNumber
+    return bars + ResourceLine.rom(size: description.romSize, at: barAddresses[number])
   }
 }
 
@@ -174,7 +193,7 @@ extension PCIBridge {
       return .file(
         SysfsFile(
           0o444, read: { () throws(Errno) in line("\(machine.subordinate(of: self))") }))
-    case .driver, .driverOverride, .iommuGroup, .reset, .resource0, .resource1, .resource2,
+    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .resource0, .resource1, .resource2,
       .resource3, .resource4, .resource5:
       return nil
     default:

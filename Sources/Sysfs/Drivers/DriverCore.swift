@@ -17,6 +17,8 @@ final class DriverCore: Sendable {
     var ids: [PCIBus.Driver: [DynamicID]] = [:]
     /// Whether a driver is looked for when a function is found.
     var probesByItself = true
+    /// Functions whose ROM can be read.
+    var shownROMs: Set<PCIAddress> = []
   }
 
   private let bus: PCIBus
@@ -177,6 +179,7 @@ final class DriverCore: Sendable {
   func remove(_ address: PCIAddress, _ text: [UInt8]) throws(Errno) -> SysfsWrite {
     guard try Self.isOn(text) else { return .done }
     let bus = bus
+    state.withLock { _ = $0.shownROMs.remove(address) }
     return try waiting(text.count) { completion throws(PCIBusError) in
       try bus.remove(address, .untilRescan, completion: completion)
     }
@@ -199,6 +202,22 @@ final class DriverCore: Sendable {
   /// Anything that does not begin with `0` means yes (`drivers_autoprobe_store` of drivers/base/bus.c).
   func setProbesByItself(_ text: [UInt8]) {
     state.withLock { $0.probesByItself = text.first != UInt8(ascii: "0") }
+  }
+
+  /// Whether the function's `rom` can be read.
+  func showsROM(_ address: PCIAddress) -> Bool {
+    state.withLock { $0.shownROMs.contains(address) }
+  }
+
+  /// Anything but `0` and a newline lets it be read (`pci_write_rom`).
+  func setShowsROM(_ address: PCIAddress, _ text: [UInt8]) {
+    state.withLock { state in
+      if text == Array("0\n".utf8) {
+        state.shownROMs.remove(address)
+      } else {
+        state.shownROMs.insert(address)
+      }
+    }
   }
 
   /// Resets a function.

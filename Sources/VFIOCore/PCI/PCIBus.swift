@@ -117,7 +117,8 @@ public final class PCIBus: Sendable {
     logger[metadataKey: "device"] = "\(address)"
     let memory: PCIMemory?
     do throws(Errno) {
-      memory = try PCIMemory(kind.description.bars, name: "\(address)")
+      memory = try PCIMemory(
+        kind.description.bars.filter(\.value.isRAM).mapValues(\.size), name: "\(address)")
     } catch {
       throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
     }

@@ -72,7 +72,12 @@ public final class PlatformBus: Sendable {
     let device = Device(name: name, group: GroupID(bus: Self.name, number: group))
     var logger = logger
     logger[metadataKey: "device"] = "\(name)"
-    let platform = PlatformDevice(kind, scheduler: scheduler, logger: logger)
+    let platform: PlatformDevice
+    do throws(Errno) {
+      platform = try PlatformDevice(kind, name: name, scheduler: scheduler, logger: logger)
+    } catch {
+      throw BusError(error, "there is no memory for \(kind.name) \(name): \(error)")
+    }
     try slots.withLock { slots throws(BusError) in
       guard slots[name] == nil else {
         throw BusError(.fileExists, "there is a platform device \(name)")

@@ -8,13 +8,22 @@ import VFIOABI
 /// A platform device: what its model drives, and how vfio-platform gives a client access to it.
 final class PlatformDevice: DraftDevice, LineInterrupts {
   let kind: PlatformDeviceKind
+  /// What is behind the regions that are RAM, nil where none is.
+  let memory: RegionMemory?
   let pins: PlatformPins
   private let model: any PlatformDeviceModel
   private let openCount = Mutex(0)
 
-  init(_ kind: PlatformDeviceKind, scheduler: any Scheduler, logger: Logger) {
+  /// - Throws: what making the memory of its RAM says.
+  init(
+    _ kind: PlatformDeviceKind, name: String, scheduler: any Scheduler, logger: Logger
+  ) throws(Errno) {
     self.kind = kind
-    pins = PlatformPins(kind.description, scheduler: scheduler, logger: logger)
+    let ram = kind.description.regions.enumerated().filter(\.element.isRAM)
+    memory = try RegionMemory(
+      Dictionary(uniqueKeysWithValues: ram.map { ($0.offset, $0.element.size) }), name: name)
+    pins = PlatformPins(
+      kind.description, memory: memory, scheduler: scheduler, logger: logger)
     model = kind.make(pins)
   }
 
@@ -44,6 +53,10 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
     let (region, count) = try bytes(place, buffer.count)
     // SAFETY: `count` is at most the buffer's.
     let buffer = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+    if let window = memory?.windows[region] {
+      window.read(at: Int(place.offset), into: buffer)
+      return count
+    }
     readRegisters(at: place.offset, into: buffer) { offset, width in
       model.read(region: region, offset: offset, width: width)
     }
@@ -58,10 +71,28 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
     if kind.description.regions[region].isReadOnly { throw .invalidArgument }
     // SAFETY: `count` is at most the buffer's.
     let buffer = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+    if let window = memory?.windows[region] {
+      window.write(at: Int(place.offset), from: buffer)
+      return count
+    }
     writeRegisters(at: place.offset, from: buffer) { offset, width, value in
       model.write(region: region, offset: offset, width: width, value: value)
     }
     return count
+  }
+
+  /// Answers a client that wants to map a part of the device descriptor.
+  ///
+  /// - Throws: `EINVAL` for what is not RAM that is writable, in whole pages.
+  func map(_ request: MapRequest) throws(Errno) -> MapBacking {
+    guard let memory else { throw .invalidArgument }
+    return try memory.backing(request, areas: mappableAreas)
+  }
+
+  private func mappableAreas(_ index: Int) -> [Range<UInt64>] {
+    guard index < regionCount else { return [] }
+    let region = kind.description.regions[index]
+    return region.isRAM && !region.isReadOnly ? RegionMemory.areas(size: region.size) : []
   }
 
   private func bytes(
@@ -82,7 +113,9 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
 
   func region(_ index: Int) -> (size: UInt64, flags: Draft2011.RegionInfo.Flags) {
     let region = kind.description.regions[index]
-    return (region.size, region.isReadOnly ? .readOnly : [])
+    var flags: Draft2011.RegionInfo.Flags = region.isReadOnly ? .readOnly : []
+    if !mappableAreas(index).isEmpty { flags.insert(.mmap) }
+    return (region.size, flags)
   }
 
   func reset() throws(Errno) {
@@ -98,12 +131,17 @@ final class PlatformPins: PlatformDevicePort {
   /// Attached to a domain by the core while the group is in use.
   let domainPort = DomainPort()
   let lines: InterruptLines
+  private let memory: RegionMemory?
   private let scheduler: any Scheduler
   private let logger: Logger
   /// Reports that may still be loud in the log; the client could make any number of them.
   private let louds = Mutex(PlatformPins.loudReports)
 
-  init(_ description: PlatformDeviceDescription, scheduler: any Scheduler, logger: Logger) {
+  init(
+    _ description: PlatformDeviceDescription, memory: RegionMemory?, scheduler: any Scheduler,
+    logger: Logger
+  ) {
+    self.memory = memory
     lines = InterruptLines(description.interrupts.map { .init(isLevel: $0 == .level) })
     self.scheduler = scheduler
     self.logger = logger
@@ -115,6 +153,8 @@ final class PlatformPins: PlatformDevicePort {
   }
 
   var dma: any DMAPort { domainPort }
+
+  func memory(region: Int) -> (any DeviceMemory)? { memory?.windows[region] }
 
   func setInterrupt(_ index: Int, asserted: Bool) {
     // A wire that the description does not have leads nowhere.

@@ -1,3 +1,4 @@
+import ClientAccess
 import SystemPackage
 import VFIOABI
 
@@ -56,8 +57,11 @@ final class PlatformOps: DeviceOps {
   }
 
   func mmap(_ data: DeviceData, _ request: MapRequest) throws(Errno) -> MapBacking {
-    // Registers cannot be mapped: nothing would see an access.
-    throw .invalidArgument
+    try device(data).map(request)
+  }
+
+  func memory(_ data: DeviceData) -> SharedMemory? {
+    (data as? PlatformDeviceData)?.device.memory?.file
   }
 
   private func device(_ data: DeviceData) throws(Errno) -> PlatformDevice {

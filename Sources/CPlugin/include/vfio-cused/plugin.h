@@ -66,6 +66,12 @@ extern "C" {
 struct vfio_device_region {
 	uint64_t size;		/* bytes, at most 2^40; 0: not there */
 	uint32_t flags;
+	/*
+	 * Plain memory, which the daemon keeps: no callback sees an access, and
+	 * clients can map it where it is whole pages and not read-only.
+	 * vfio_memory_read and _write reach it.
+	 */
+#define VFIO_DEVICE_REGION_RAM		(1u << 0)
 #define VFIO_DEVICE_REGION_READ_ONLY	(1u << 1)
 	uint32_t reserved;
 };
@@ -100,7 +106,13 @@ struct vfio_device {
 	void *driver_data;	/* yours */
 };
 
-struct vfio_vma;		/* reserved; mmap is not called yet */
+/* A part of a device descriptor that a client wants to map, MAP_SHARED. */
+struct vfio_vma {
+	uint32_t size;		/* of the daemon's struct vfio_vma */
+	uint32_t reserved;
+	uint64_t offset;	/* on the descriptor: region index << 40 | byte */
+	uint64_t length;	/* bytes */
+};
 
 /*
  * The document's struct vfio_device_ops. All may be NULL; what then happens is
@@ -135,7 +147,10 @@ struct vfio_device_ops {
 	 * what it points to. NULL: -ENOTTY.
 	 */
 	long (*ioctl)(void *device_data, unsigned int cmd, unsigned long arg);
-	/* NULL: -EINVAL. */
+	/*
+	 * Whether a client may map this, which is all inside a region of RAM:
+	 * 0 or why not. What is anywhere else is refused before. NULL: 0.
+	 */
 	int (*mmap)(void *device_data, struct vfio_vma *vma);
 };
 
@@ -178,6 +193,7 @@ struct vfio_pci_bar {
 #define VFIO_PCI_BAR_IO			(1u << 0)
 #define VFIO_PCI_BAR_64BIT		(1u << 1)	/* takes the next one too */
 #define VFIO_PCI_BAR_PREFETCHABLE	(1u << 2)
+#define VFIO_PCI_BAR_RAM		(1u << 3)	/* VFIO_DEVICE_REGION_RAM */
 	uint32_t reserved;
 };
 
@@ -193,6 +209,11 @@ struct vfio_pci_model {
 	uint8_t interrupt_pin;	/* 0: none, 1 to 4: INTA to INTD */
 	uint8_t msi_vectors;	/* 0: no MSI, else 1, 2, 4, 8, 16 or 32 */
 	uint8_t reserved;
+	/* 0: no MSI-X, else up to 2048; the table and the pending bits are ours */
+	uint16_t msix_vectors;
+	uint8_t msix_table_bar, msix_pending_bar;
+	uint32_t msix_table_offset, msix_pending_offset;	/* multiples of 8 */
+	uint32_t reserved2;
 	struct vfio_pci_bar bars[6];
 	const struct vfio_model_ops *ops;
 };
@@ -237,6 +258,10 @@ struct vfio_host {
 			void *, size_t);
 	int (*dma_write)(const struct vfio_host *, struct vfio_device *,
 			 uint64_t, const void *, size_t);
+	int (*memory_read)(const struct vfio_host *, struct vfio_device *,
+			   uint32_t, uint64_t, void *, size_t);
+	int (*memory_write)(const struct vfio_host *, struct vfio_device *,
+			    uint32_t, uint64_t, const void *, size_t);
 	int (*set_irq)(const struct vfio_host *, struct vfio_device *, uint32_t,
 		       uint32_t, bool);
 	int (*after)(const struct vfio_host *, struct vfio_device *, uint64_t,
@@ -369,9 +394,26 @@ static inline int vfio_dma_write(struct vfio_device *dev, uint64_t iova,
 }
 
 /*
+ * The memory of a region that is RAM, which clients may change at any time. An
+ * aligned word of 4 or 8 bytes moves as one. -EINVAL: not all of it is inside.
+ */
+static inline int vfio_memory_read(struct vfio_device *dev, uint32_t region,
+				   uint64_t offset, void *to, size_t n)
+{
+	return vfio_host->memory_read(vfio_host, dev, region, offset, to, n);
+}
+
+static inline int vfio_memory_write(struct vfio_device *dev, uint32_t region,
+				    uint64_t offset, const void *from, size_t n)
+{
+	return vfio_host->memory_write(vfio_host, dev, region, offset, from, n);
+}
+
+/*
  * Drives an interrupt. A level-triggered one stays high or low; one by edge
  * fires when high is true, and is lost where no client waits for it. On PCI,
- * index 0 is INTx, a level, and 1 is MSI with the vector as subindex.
+ * index 0 is INTx, a level, and 1 and 2 are MSI and MSI-X, whichever software
+ * has enabled, with the vector as subindex.
  */
 static inline int vfio_set_irq(struct vfio_device *dev, uint32_t index,
 			       uint32_t subindex, bool high)
