@@ -93,7 +93,7 @@ public struct SupervisorTransport: Sendable {
       var clients = ClientServices(
         events: events, logger: logger,
         rightsNeeded: "vfio-cused run needs the right to trace its clients"
-      ) { identity in
+      ) { identity, _, _ in
         files.file(OpenFiles.Key(identity))?.file
       }
       clients.canMap = true
