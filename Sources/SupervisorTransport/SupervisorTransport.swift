@@ -40,6 +40,12 @@ public struct SupervisorTransport: Sendable {
       .map { SysfsDeviceNumber(major: DeviceDirectory.major, minor: UInt32($0)) }
   }
 
+  /// Gets the right to look into clients where that takes more than being their parent. To be called first,
+  /// while there is one thread.
+  public static func gainAccess() {
+    Yama.gainAccess()
+  }
+
   /// Becomes `command` itself: for a process tree that sees this machine already.
   public static func become(_ command: [String]) -> TransportError {
     Launch.become(command)
@@ -92,7 +98,8 @@ public struct SupervisorTransport: Sendable {
       let events = try EventMonitor()
       var clients = ClientServices(
         events: events, logger: logger,
-        rightsNeeded: "vfio-cused run needs the right to trace its clients"
+        rightsNeeded: "vfio-cused run needs the right to trace its clients", isOneTree: true,
+        isDevice: { files.file(OpenFiles.Key($0)) != nil }
       ) { identity, _, _ in
         files.file(OpenFiles.Key(identity))?.file
       }
@@ -130,6 +137,11 @@ extension ChildWatch {
 }
 
 extension OpenFiles.Key {
+  init(_ mapping: VMA) {
+    device = UInt64(mapping.deviceMajor) << 32 | UInt64(mapping.deviceMinor)
+    inode = mapping.inode
+  }
+
   init(_ identity: FileIdentity) {
     device = UInt64(identity.fileSystem.major) << 32 | UInt64(identity.fileSystem.minor)
     inode = identity.inode

@@ -16,6 +16,7 @@ if [[ -z $bin ]]; then
   swift build --quiet --product vfio-cused || exit 2
   bin=$(swift build --show-bin-path)
 fi
+bin=$(realpath -- "$bin") || exit 2
 python=/usr/bin/python3
 work=$(mktemp -d) && chmod 777 "$work"
 trap 'rm -rf "$work"' EXIT
@@ -96,6 +97,15 @@ option_clients() {
     judge "$rest"
   done <options.table
   cd ../..
+}
+
+# Mapping where the kernel lets us do less.
+mapped_in_a_container() {
+  user timeout -k 5 60 "$helpers/without" container "$cused" run \
+    --topology share/topologies/testdev.yaml -- "$clients/mapped" \
+    >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "mapped in a container"
 }
 
 statuses() {
@@ -182,14 +192,14 @@ others() {
   user unshare -r "$cused" run -- "$clients/lifetimes" >"$work/out" 2>"$work/err"
   status=$?
   judge "all of it in a user namespace"
-  # As in a container: no pidfd_getfd, no kcmp.
   local name
-  for name in document_example lifetimes "threads 5" second_process fork_child edu; do
+  for name in document_example lifetimes "threads 5" second_process fork_child edu directory sysfs \
+    transfers raw_nolibc raw_threads; do
     # shellcheck disable=SC2086
-    user timeout -k 5 40 "$helpers/without" kcmp,pidfd_getfd "$cused" run -- "$clients/"$name \
+    user timeout -k 5 40 "$helpers/without" container "$cused" run -- "$clients/"$name \
       >"$work/out" 2>"$work/err"
     status=$?
-    judge "$name without pidfd_getfd and kcmp"
+    judge "$name in a container"
   done
 }
 
@@ -218,7 +228,7 @@ left() { # WORD
   local process found=0
   for process in /proc/[0-9]*; do
     [[ ${process#/proc/} == "$$" || ${process#/proc/} == "$BASHPID" ]] && continue
-    tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q -- "$1" && found=$((found + 1))
+    { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -q -- "$1" && found=$((found + 1))
   done
   echo "$found"
 }
@@ -251,6 +261,14 @@ supervisor_is_killed() {
   if wait_for none_left; then ok "supervisor killed: the client's child ends"; else
     failed "supervisor killed" "the client's child is still there"
   fi
+}
+
+# What a killed supervisor leaves, the next one removes.
+leftovers() {
+  user "$cused" run -- sh -c 'ls /dev/vfio >/dev/null; kill -KILL $PPID; sleep 5' 2>/dev/null
+  equal "supervisor killed: its directory stays" 1 "$(find "$work" -maxdepth 1 -name 'vfio-cused-*' | wc -l)"
+  user "$cused" run -- ls /dev/vfio >/dev/null
+  equal "supervisor killed: the next one removes it" 0 "$(find "$work" -maxdepth 1 -name 'vfio-cused-*' | wc -l)"
 }
 
 state() { # PID
@@ -301,6 +319,7 @@ traces() {
 all_clients
 document
 option_clients
+mapped_in_a_container
 statuses
 refusals
 nested
@@ -308,6 +327,7 @@ others
 unrelated
 signals
 supervisor_is_killed
+leftovers
 leaks
 traces
 finish

@@ -77,6 +77,7 @@ public final class PCIBus: Sendable {
     /// Those of the host, by name.
     var hostDrivers: Set<String> = []
     var layout = PCIAddressSpaceLayout()
+    var sharedMemories = PCISharedMemories()
   }
 
   let vfio: VFIO
@@ -109,19 +110,13 @@ public final class PCIBus: Sendable {
     address: PCIAddress, kind: PCIFunctionKind, group: UInt32, driver: Driver
   ) throws(PCIBusError) {
     if let flaw = kind.description.flaw {
-      throw PCIBusError(.invalidArgument, "\(kind.name) is no PCI function: \(flaw)")
+      throw PCIBusError(.invalidArgument, "\(kind.name) at \(address) is no PCI function: \(flaw)")
     }
     let device = Device(
       name: "\(address)", group: GroupID(bus: Self.name, number: group))
     var logger = logger
     logger[metadataKey: "device"] = "\(address)"
-    let memory: PCIMemory?
-    do throws(Errno) {
-      memory = try PCIMemory(
-        kind.description.bars.filter(\.value.isRAM).mapValues(\.size), name: "\(address)")
-    } catch {
-      throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
-    }
+    let memory = try memory(of: kind, at: address)
     let barAddresses = state.withLock { $0.layout.place(kind.description) }
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
@@ -138,8 +133,9 @@ public final class PCIBus: Sendable {
     guard driver != .none, !isTaken else { return }
     do throws(PCIBusError) {
       try bind(address, to: driver)
-    } catch where error.errno == .resourceBusy {
+    } catch {
       // Somebody was quicker, or its group is in use and the claim failed: nobody has it then.
+      if error.errno != .resourceBusy { throw error }
     }
   }
 
