@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,7 +32,8 @@ int cl_snapshot(const char *name, const void *bytes, size_t size)
 	return -error;
 }
 
-int cl_memfile(const char *name)
+/* A file of `size` bytes that can never have another size. */
+static int sealed(const char *name, uint64_t size, int more_seals)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
@@ -39,13 +41,30 @@ int cl_memfile(const char *name)
 		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
+	if ((size > 0 && ftruncate(fd, (off_t)size) < 0) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | more_seals) < 0) {
 		int error = errno;
 
 		close(fd);
 		return -error;
 	}
 	return fd;
+}
+
+int cl_memfile(const char *name)
+{
+	return sealed(name, 0, F_SEAL_WRITE);
+}
+
+int cl_shared_memory(const char *name, uint64_t size)
+{
+	struct rlimit limit;
+
+	/* Past RLIMIT_FSIZE, ftruncate would kill us. */
+	if (size > INT64_MAX || getrlimit(RLIMIT_FSIZE, &limit) < 0 ||
+	    (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size))
+		return -EFBIG;
+	return sealed(name, size, 0);
 }
 
 int cl_memfile_open(int file, int flags)

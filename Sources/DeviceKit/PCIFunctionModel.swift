@@ -45,6 +45,9 @@ public protocol PCIFunctionPort: AnyObject, Sendable {
   /// Transfers wait for client memory: only from work given to `after`, with no lock held.
   var dma: any DMAPort { get }
 
+  /// The memory of a BAR that is RAM, nil for other BARs.
+  func memory(bar: Int) -> (any DeviceMemory)?
+
   /// Whether software lets the function reach memory and send messages.
   var isBusMaster: Bool { get }
 

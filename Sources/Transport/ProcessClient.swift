@@ -47,6 +47,8 @@ public final class ProcessClient: Client {
     return try thread.eventfd(fd, monitor: shared.events)
   }
 
+  public var canMap: Bool { shared.canMap }
+
   public func lockedMemoryLimit() throws(Errno) -> UInt64 {
     try thread.lockedMemoryLimit()
   }
@@ -63,6 +65,9 @@ public struct ClientServices: Sendable {
   let file: @Sendable (FileIdentity) -> (any VFIOFile)?
   /// Finds an eventfd of a client where we may not take copies of its descriptors; nil where we may.
   public var eventfd: (@Sendable (ClientThread, Int32) throws(Errno) -> any EventSignal)?
+
+  /// Whether clients can map what a file's `mmap` gives.
+  public var canMap = false
 
   public init(
     events: EventMonitor, logger: Logger, rightsNeeded: String,

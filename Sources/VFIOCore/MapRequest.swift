@@ -1,3 +1,5 @@
+public import ClientAccess
+
 /// A client's wish to map a part of an open file.
 public struct MapRequest: Hashable, Sendable {
   /// Bytes from the start of the file, a multiple of the page size.
@@ -14,5 +16,16 @@ public struct MapRequest: Hashable, Sendable {
   }
 }
 
-/// What stands behind a mapping of an open file. There is no kind of it yet: every request is refused.
-public enum MapBacking: Sendable {}
+/// What stands behind a mapping of an open file: a part of a memory file, as long as the request says.
+public struct MapBacking: Sendable {
+  /// The open file's `VFIOFile.memory`.
+  public var memory: SharedMemory
+  /// Bytes from the start of the memory file. A device's region `i` starts at `i << 40`, as on its
+  /// descriptor, so that this is the request's own offset.
+  public var offset: UInt64
+
+  public init(memory: SharedMemory, offset: UInt64) {
+    self.memory = memory
+    self.offset = offset
+  }
+}

@@ -1,3 +1,4 @@
+public import ClientAccess
 public import SystemPackage
 
 /// An open file description: what the kernel's `struct file` is to a VFIO driver.
@@ -22,6 +23,12 @@ public protocol VFIOFile: AnyObject, Sendable {
   /// Writes `buffer` at `offset` and returns how many bytes were taken.
   func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int
 
+  /// What can be mapped of the file is in this file, each byte at the same offset; nil where nothing can.
+  ///
+  /// The same object as long as the file is open. A transport may let a client map it only where `mmap`
+  /// says so.
+  var memory: SharedMemory? { get }
+
   /// Answers a client that wants to map a part of the file.
   ///
   /// - Throws: `ENODEV` where this kind of file cannot be mapped, `EINVAL` where that part cannot.
@@ -43,6 +50,8 @@ extension VFIOFile {
   public func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
     throw .invalidArgument
   }
+
+  public var memory: SharedMemory? { nil }
 
   /// The answer of a file without `mmap` (mm/mmap.c).
   public func mmap(_ request: MapRequest) throws(Errno) -> MapBacking {

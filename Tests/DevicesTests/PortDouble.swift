@@ -30,6 +30,8 @@ final class PortDouble: PCIFunctionPort, DMAPort {
   }
 
   var dma: any DMAPort { self }
+
+  func memory(bar: Int) -> (any DeviceMemory)? { nil }
   var isBusMaster: Bool { self[\.isBusMaster] }
   var isMSIEnabled: Bool { self[\.isMSIEnabled] }
 

@@ -91,19 +91,19 @@ struct Draft2011Tests {
   }
 
   @Test func pciIndexes() {
-    #expect(Draft2011.PCIRegion.allCases.map(\.rawValue) == Array(0...7))
-    #expect(Draft2011.PCIRegion.rom.rawValue == 6)
-    #expect(Draft2011.PCIRegion.config.rawValue == 7)
-    #expect(Draft2011.PCIInterrupt.allCases.map(\.rawValue) == [0, 1, 2])
-    #expect(Draft2011.PCIInterrupt.msi.rawValue == 1)
+    #expect(PCIRegion.allCases.map(\.rawValue) == Array(0...7))
+    #expect(PCIRegion.rom.rawValue == 6)
+    #expect(PCIRegion.config.rawValue == 7)
+    #expect(PCIInterrupt.allCases.map(\.rawValue) == [0, 1, 2])
+    #expect(PCIInterrupt.msi.rawValue == 1)
   }
 
   @Test func regionOffsets() {
-    #expect(Draft2011.RegionOffset(index: 7).fileOffset == 7 << 40)
-    let place = Draft2011.RegionOffset(fileOffset: 7 << 40 | 0x12_3456)
+    #expect(RegionOffset(index: 7).fileOffset == 7 << 40)
+    let place = RegionOffset(fileOffset: 7 << 40 | 0x12_3456)
     #expect(place.index == 7)
     #expect(place.offset == 0x12_3456)
-    let last = Draft2011.RegionOffset(fileOffset: .max)
+    let last = RegionOffset(fileOffset: .max)
     #expect(last.index == 0xff_ffff)
     #expect(last.offset == 1 << 40 - 1)
     #expect(last.fileOffset == .max)

@@ -17,7 +17,7 @@ final class MemoryClient: Client {
   private struct State {
     var descriptors: [Int32: Descriptor] = [:]
     var limit = UInt64.max
-    var isGone = false
+    var canMap = false
   }
 
   /// Where arguments are put; nothing is mapped behind the page.
@@ -36,7 +36,14 @@ final class MemoryClient: Client {
     state.withLock { $0.limit = bytes }
   }
 
+  /// As over a transport with mmap.
+  func setCanMap() {
+    state.withLock { $0.canMap = true }
+  }
+
   // MARK: - Client
+
+  var canMap: Bool { state.withLock { $0.canMap } }
 
   func addressSpace() -> any AddressSpace { space }
 

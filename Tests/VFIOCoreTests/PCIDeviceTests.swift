@@ -206,7 +206,7 @@ struct PCIDeviceTests {
     #expect(model.log.entries == ["r1 0 4", "r0 0 4"])
   }
 
-  @Test func mapsNothing() throws {
+  @Test func registersCannotBeMapped() throws {
     let b = try PCIBench()
     let file = try #require(try b.client.file(b.device))
     for request in [

@@ -11,6 +11,8 @@
 int cl_memfile(const char *name);
 /* A file with these bytes. */
 int cl_snapshot(const char *name, const void *bytes, size_t size);
+/* A sparse file of `size` bytes that nobody can resize, and so can be mapped without a SIGBUS to fear. */
+int cl_shared_memory(const char *name, uint64_t size);
 /* A description of its own, with the lock that tells whether it is open. */
 int cl_memfile_open(int file, int flags);
 /* Whether a description with the lock is open somewhere. */

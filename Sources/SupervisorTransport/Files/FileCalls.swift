@@ -84,8 +84,9 @@ struct FileCalls: Sendable {
     do throws(Errno) {
       let request = MapRequest(
         offset: call.argument5, length: call.argument1, isShared: call.argument3 & 1 != 0)
-      // A backing will be a memory file with each region at its offset, in place of the empty one.
-      switch try open.file.mmap(request) {}
+      // The client has no memory file to map yet, and is not told that it could.
+      _ = try open.file.mmap(request)
+      throw Errno.invalidArgument
     } catch {
       call.fail(error)
     }

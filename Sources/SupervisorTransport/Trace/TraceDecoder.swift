@@ -39,9 +39,9 @@ struct TraceDecoder {
   }
 
   private func place(_ offset: UInt64) -> String {
-    let place = Draft2011.RegionOffset(fileOffset: offset)
+    let place = RegionOffset(fileOffset: offset)
     let region =
-      Draft2011.PCIRegion(rawValue: place.index).map { "\($0)" } ?? "region \(place.index)"
+      PCIRegion(rawValue: place.index).map { "\($0)" } ?? "region \(place.index)"
     return "\(region)+\(hex(place.offset))"
   }
 

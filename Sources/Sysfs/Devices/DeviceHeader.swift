@@ -68,12 +68,12 @@ enum ResourceLine {
     let (io, memory, prefetch): (UInt64, UInt64, UInt64) = (0x100, 0x200, 0x2000)
     let (sizeAlign, memory64, unset): (UInt64, UInt64, UInt64) = (0x40000, 0x10_0000, 0x2000_0000)
     var flags =
-      switch bar {
+      switch bar.space {
       case .io: io | 0x1
-      case .memory32(_, let prefetchable): memory | (prefetchable ? prefetch | 0x8 : 0)
-      case .memory64(_, let prefetchable):
-        memory | memory64 | 0x4 | (prefetchable ? prefetch | 0x8 : 0)
+      case .memory32: memory
+      case .memory64: memory | memory64 | 0x4
       }
+    if bar.isPrefetchable { flags |= prefetch | 0x8 }
     flags |= sizeAlign
     guard let address else { return text(0, bar.size - 1, flags | unset) }
     return text(address, address + bar.size - 1, flags)

@@ -1,3 +1,4 @@
+import ClientAccess
 import SystemPackage
 
 /// An open descriptor of a device: everything on it goes to the device's bus driver.
@@ -32,6 +33,8 @@ final class DeviceFile: VFIOFile {
   func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
     try ops.write(data, at: offset, from: buffer)
   }
+
+  var memory: SharedMemory? { ops.memory(data) }
 
   func mmap(_ request: MapRequest) throws(Errno) -> MapBacking {
     try ops.mmap(data, request)

@@ -10,8 +10,8 @@ extension PCIOps {
     var info = try client.argument(Draft2011.DeviceInfo.self, at: argument)
     try info.flags.check(knowing: .all)
     info.flags = function.kind.description.hasReset ? [.pci, .reset] : .pci
-    info.numRegions = UInt32(Draft2011.PCIRegion.allCases.count)
-    info.numIRQs = UInt32(Draft2011.PCIInterrupt.allCases.count)
+    info.numRegions = UInt32(PCIRegion.allCases.count)
+    info.numIRQs = UInt32(PCIInterrupt.allCases.count)
     try client.store(info, to: ClientAddress(argument))
   }
 
@@ -20,10 +20,13 @@ extension PCIOps {
   ) throws(Errno) {
     var info = try client.argument(Draft2011.RegionInfo.self, at: argument)
     try info.flags.check(knowing: .all)
-    guard let region = Draft2011.PCIRegion(rawValue: info.index) else { throw .invalidArgument }
+    guard let region = PCIRegion(rawValue: info.index) else { throw .invalidArgument }
     info.size = function.size(of: region)
-    info.offset = Draft2011.RegionOffset(index: info.index).fileOffset
+    info.offset = RegionOffset(index: info.index).fileOffset
     info.flags = region == .rom ? .readOnly : []
+    if client.canMap, !function.mappableAreas(of: region, sparesMSIX: true).isEmpty {
+      info.flags.insert(.mmap)
+    }
     try client.store(info, to: ClientAddress(argument))
   }
 
@@ -77,8 +80,8 @@ extension PCIOps {
   }
 
   /// - Throws: `EINVAL` for an index that is out of range.
-  private func interrupt(_ index: UInt32) throws(Errno) -> Draft2011.PCIInterrupt {
-    guard let interrupt = Draft2011.PCIInterrupt(rawValue: index) else { throw .invalidArgument }
+  private func interrupt(_ index: UInt32) throws(Errno) -> PCIInterrupt {
+    guard let interrupt = PCIInterrupt(rawValue: index) else { throw .invalidArgument }
     return interrupt
   }
 

@@ -1,3 +1,4 @@
+public import ClientAccess
 public import SystemPackage
 
 /// What a bus driver registers with a bound device and gets back when it unbinds it: opaque to the core.
@@ -36,11 +37,17 @@ public protocol DeviceOps: AnyObject, Sendable {
     _ data: DeviceData, _ request: UInt32, _ argument: UInt64, from client: any Client
   ) throws(Errno) -> IoctlResult
 
+  /// What can be mapped of the device, each byte at its offset on the descriptor; nil for nothing, which is
+  /// the default.
+  func memory(_ data: DeviceData) -> SharedMemory?
+
   /// - Throws: `EINVAL` for what cannot be mapped.
   func mmap(_ data: DeviceData, _ request: MapRequest) throws(Errno) -> MapBacking
 }
 
 extension DeviceOps {
+  public func memory(_ data: DeviceData) -> SharedMemory? { nil }
+
   public func claim(_ device: Device) throws(Errno) {
     throw .notSupportedOnSocket
   }

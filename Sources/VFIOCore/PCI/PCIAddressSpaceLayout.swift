@@ -13,7 +13,7 @@ struct PCIAddressSpaceLayout {
     var addresses: [Int: UInt64] = [:]
     for (number, bar) in bars.sorted(by: { $0.key < $1.key }) {
       addresses[number] =
-        switch bar {
+        switch bar.space {
         case .memory32: Self.take(bar.size, from: &memory32)
         case .memory64: Self.take(bar.size, from: &memory64)
         case .io: Self.take(bar.size, from: &io)

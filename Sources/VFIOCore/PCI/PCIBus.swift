@@ -99,10 +99,16 @@ public final class PCIBus: Sendable {
       name: "\(address)", group: GroupID(bus: Self.name, number: group))
     var logger = logger
     logger[metadataKey: "device"] = "\(address)"
+    let memory: PCIMemory?
+    do throws(Errno) {
+      memory = try PCIMemory(kind.description.bars, name: "\(address)")
+    } catch {
+      throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
+    }
     let barAddresses = state.withLock { $0.layout.place(kind.description.bars) }
     let function = PCIFunction(
-      address: address, kind: kind, barAddresses: barAddresses, scheduler: scheduler,
-      logger: logger)
+      address: address, kind: kind, barAddresses: barAddresses, memory: memory,
+      scheduler: scheduler, logger: logger)
     try state.withLock { state throws(PCIBusError) in
       guard state.slots[address] == nil else {
         throw PCIBusError(.fileExists, "there is a function at \(address)")

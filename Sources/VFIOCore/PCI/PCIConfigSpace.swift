@@ -73,14 +73,14 @@ struct PCIConfigSpace: Sendable {
   ) {
     let offset = Offset.bar0 + 4 * number
     let mask = ~(bar.size - 1)
-    switch bar {
-    case .memory32(_, let prefetchable):
-      let kind: UInt32 = prefetchable ? 0b1000 : 0
+    switch bar.space {
+    case .memory32:
+      let kind: UInt32 = bar.isPrefetchable ? 0b1000 : 0
       put32(
         UInt32(truncatingIfNeeded: address & mask) | kind, at: offset,
         writable: UInt32(truncatingIfNeeded: mask) & ~0xf)
-    case .memory64(_, let prefetchable):
-      let kind: UInt32 = prefetchable ? 0b1100 : 0b0100
+    case .memory64:
+      let kind: UInt32 = bar.isPrefetchable ? 0b1100 : 0b0100
       put32(
         UInt32(truncatingIfNeeded: address & mask) | kind, at: offset,
         writable: UInt32(truncatingIfNeeded: mask) & ~0xf)

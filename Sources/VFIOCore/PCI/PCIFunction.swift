@@ -1,3 +1,4 @@
+import ClientAccess
 import DeviceKit
 import Logging
 import Synchronization
@@ -10,18 +11,22 @@ final class PCIFunction: Sendable {
   let kind: PCIFunctionKind
   let barAddresses: [Int: UInt64]
   let pins: PCIPins
+  let memory: PCIMemory?
   private let model: any PCIFunctionModel
   private let openCount = Mutex(0)
 
+  /// - Parameter memory: what is behind the BARs that are RAM, nil where none is.
   init(
-    address: PCIAddress, kind: PCIFunctionKind, barAddresses: [Int: UInt64],
+    address: PCIAddress, kind: PCIFunctionKind, barAddresses: [Int: UInt64], memory: PCIMemory?,
     scheduler: any Scheduler, logger: Logger
   ) {
     self.address = address
     self.kind = kind
     self.barAddresses = barAddresses
     pins = PCIPins(
-      kind.description, addresses: barAddresses, scheduler: scheduler, logger: logger)
+      kind.description, addresses: barAddresses, memory: memory, scheduler: scheduler,
+      logger: logger)
+    self.memory = memory
     model = kind.make(pins)
   }
 
@@ -57,7 +62,7 @@ final class PCIFunction: Sendable {
   // MARK: - Regions
 
   /// Bytes of a region, 0 where the function does not have it.
-  func size(of region: Draft2011.PCIRegion) -> UInt64 {
+  func size(of region: PCIRegion) -> UInt64 {
     switch region {
     case .bar0, .bar1, .bar2, .bar3, .bar4, .bar5: bar(region)?.size ?? 0
     case .rom: 0
@@ -69,7 +74,7 @@ final class PCIFunction: Sendable {
   ///
   /// - Throws: `EINVAL` at or past the end, `EIO` where the command register has the BAR's decoding off.
   func read(
-    _ region: Draft2011.PCIRegion, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    _ region: PCIRegion, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> Int {
     // SAFETY: `count` is at most the buffer's, and every index below is under it.
     let count = try count(region, offset, buffer.count)
@@ -79,6 +84,11 @@ final class PCIFunction: Sendable {
       }
     } else {
       try checkDecoding(region)
+      if let window = window(region) {
+        window.read(
+          at: Int(offset), into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+        return count
+      }
       for (start, width) in PCIAccessPieces(offset: offset, count: count) {
         let value = model.read(
           bar: Int(region.rawValue), offset: offset + UInt64(start), width: width)
@@ -92,7 +102,7 @@ final class PCIFunction: Sendable {
 
   /// Writes at `offset` of `region`, short across its end; throws as `read`.
   func write(
-    _ region: Draft2011.PCIRegion, at offset: UInt64, from buffer: UnsafeRawBufferPointer
+    _ region: PCIRegion, at offset: UInt64, from buffer: UnsafeRawBufferPointer
   ) throws(Errno) -> Int {
     // SAFETY: `count` is at most the buffer's, and every index below is under it.
     let count = try count(region, offset, buffer.count)
@@ -102,6 +112,10 @@ final class PCIFunction: Sendable {
       }
     } else {
       try checkDecoding(region)
+      if let window = window(region) {
+        window.write(at: Int(offset), from: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        return count
+      }
       for (start, width) in PCIAccessPieces(offset: offset, count: count) {
         var value: UInt64 = 0
         for i in 0..<width.rawValue { value |= UInt64(buffer[start + i]) << (8 * UInt64(i)) }
@@ -123,20 +137,24 @@ final class PCIFunction: Sendable {
     }
   }
 
-  private func bar(_ region: Draft2011.PCIRegion) -> PCIFunctionDescription.BAR? {
+  private func window(_ region: PCIRegion) -> SharedMemory.Window? {
+    region.bar.flatMap { memory?.windows[$0] }
+  }
+
+  private func bar(_ region: PCIRegion) -> PCIFunctionDescription.BAR? {
     kind.description.bars[Int(region.rawValue)]
   }
 
   private func count(
-    _ region: Draft2011.PCIRegion, _ offset: UInt64, _ wanted: Int
+    _ region: PCIRegion, _ offset: UInt64, _ wanted: Int
   ) throws(Errno) -> Int {
     let size = size(of: region)
     guard offset < size else { throw .invalidArgument }
     return Int(min(UInt64(wanted), size - offset))
   }
 
-  private func checkDecoding(_ region: Draft2011.PCIRegion) throws(Errno) {
-    let needed: PCICommand = if case .io = bar(region) { .ioSpace } else { .memorySpace }
+  private func checkDecoding(_ region: PCIRegion) throws(Errno) {
+    let needed: PCICommand = bar(region)?.space == .io ? .ioSpace : .memorySpace
     let isOn = pins.look { $0.config.command.contains(needed) }
     if !isOn { throw .ioError }
   }
@@ -154,7 +172,7 @@ final class PCIFunction: Sendable {
   // MARK: - Interrupts
 
   /// How many of an interrupt the function has.
-  func count(of interrupt: Draft2011.PCIInterrupt) -> Int {
+  func count(of interrupt: PCIInterrupt) -> Int {
     switch interrupt {
     case .intx: kind.description.interruptPin == .none ? 0 : 1
     case .msi: kind.description.msi?.vectors ?? 0

@@ -6,7 +6,7 @@ extension PCIFunctionDescription {
     for (number, bar) in bars.sorted(by: { $0.key < $1.key }) {
       guard (0...5).contains(number) else { return "there is no BAR \(number)" }
       let isPowerOfTwo = bar.size.nonzeroBitCount == 1
-      switch bar {
+      switch bar.space {
       case .memory32:
         guard isPowerOfTwo, (16...1 << 31).contains(bar.size) else {
           return "BAR \(number) must have a power of two of 16 bytes to 2 GiB"

@@ -1,3 +1,4 @@
+import ClientAccess
 import SystemPackage
 import VFIOABI
 
@@ -39,7 +40,7 @@ final class PCIOps: DeviceOps {
     _ data: DeviceData, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> Int {
     if buffer.isEmpty { return 0 }
-    let place = Draft2011.RegionOffset(fileOffset: offset)
+    let place = RegionOffset(fileOffset: offset)
     return try function(data).read(region(place.index), at: place.offset, into: buffer)
   }
 
@@ -47,13 +48,16 @@ final class PCIOps: DeviceOps {
     _ data: DeviceData, at offset: UInt64, from buffer: UnsafeRawBufferPointer
   ) throws(Errno) -> Int {
     if buffer.isEmpty { return 0 }
-    let place = Draft2011.RegionOffset(fileOffset: offset)
+    let place = RegionOffset(fileOffset: offset)
     return try function(data).write(region(place.index), at: place.offset, from: buffer)
   }
 
+  func memory(_ data: DeviceData) -> SharedMemory? {
+    (data as? PCIDeviceData)?.function.memory?.file
+  }
+
   func mmap(_ data: DeviceData, _ request: MapRequest) throws(Errno) -> MapBacking {
-    // No region has memory of its own that could be shared.
-    throw .invalidArgument
+    try function(data).map(request, sparesMSIX: true)
   }
 
   func ioctl(
@@ -78,8 +82,8 @@ final class PCIOps: DeviceOps {
     return data.function
   }
 
-  private func region(_ index: UInt32) throws(Errno) -> Draft2011.PCIRegion {
-    guard let region = Draft2011.PCIRegion(rawValue: index) else { throw .invalidArgument }
+  private func region(_ index: UInt32) throws(Errno) -> PCIRegion {
+    guard let region = PCIRegion(rawValue: index) else { throw .invalidArgument }
     return region
   }
 }

@@ -20,7 +20,7 @@ extension PCIPins {
   ///
   /// - Throws: `EINVAL` while any interrupt is set, and for MSI-X.
   func setSignals(
-    _ interrupt: Draft2011.PCIInterrupt, _ signals: [(any EventSignal)?]
+    _ interrupt: PCIInterrupt, _ signals: [(any EventSignal)?]
   ) throws(Errno) {
     try update { state throws(Errno) in
       guard case .off = state.delivery else { throw .invalidArgument }
@@ -39,7 +39,7 @@ extension PCIPins {
   /// Disables an interrupt and drops its eventfds.
   ///
   /// - Throws: `EINVAL` when it is not set.
-  func clearSignals(_ interrupt: Draft2011.PCIInterrupt) throws(Errno) {
+  func clearSignals(_ interrupt: PCIInterrupt) throws(Errno) {
     let ended: Ended = try update { state throws(Errno) in
       switch (interrupt, state.delivery) {
       case (.intx, .intx(let intx)):

@@ -25,15 +25,17 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   private let state: Mutex<State>
   private let description: PCIFunctionDescription
   private let addresses: [Int: UInt64]
+  private let memory: PCIMemory?
   private let scheduler: any Scheduler
   private let logger: Logger
 
   init(
-    _ description: PCIFunctionDescription, addresses: [Int: UInt64], scheduler: any Scheduler,
-    logger: Logger
+    _ description: PCIFunctionDescription, addresses: [Int: UInt64], memory: PCIMemory?,
+    scheduler: any Scheduler, logger: Logger
   ) {
     self.description = description
     self.addresses = addresses
+    self.memory = memory
     self.scheduler = scheduler
     self.logger = logger
     state = Mutex(State(config: PCIConfigSpace(description, addresses: addresses)))
@@ -66,6 +68,8 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   // MARK: - PCIFunctionPort
 
   var dma: any DMAPort { self }
+
+  func memory(bar: Int) -> (any DeviceMemory)? { memory?.windows[bar] }
 
   func setINTx(asserted: Bool) {
     update { $0.line = asserted }
