@@ -18,11 +18,12 @@ public protocol ClientMemory: AnyObject, Sendable {
 /// Two clients share an address space exactly when they hold the same object (`===`); threads and
 /// `CLONE_VM` children do, fork children do not.
 public protocol AddressSpace: ClientMemory {
-  /// Checks that all of `range` is mapped with the rights a pinned page needs: readable, and
-  /// writable where `writable` asks for it.
+  /// How far `range` is mapped with the rights a pinned page needs: readable, and writable where
+  /// `writable` asks for it.
   ///
-  /// - Throws: `EFAULT` when any page of it is not.
-  func checkMapped(_ range: Range<ClientAddress>, writable: Bool) throws(Errno)
+  /// - Returns: the first page of the range that is not; its upper bound when all of it is.
+  /// - Throws: `EFAULT` when the memory cannot be looked at.
+  func mappedEnd(of range: Range<ClientAddress>, writable: Bool) throws(Errno) -> ClientAddress
 
   /// Adds `bytes` to what the address space has locked (the kernel's `locked_vm`).
   ///

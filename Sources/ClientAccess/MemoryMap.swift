@@ -6,17 +6,17 @@ struct MemoryMap {
     self.text = text
   }
 
-  /// Whether every page of `range` is mapped readable, and writable where asked.
-  func covers(_ range: Range<ClientAddress>, writable: Bool) -> Bool {
+  /// How far `range` is mapped readable, and writable where asked: its upper bound when all of it is.
+  func end(of range: Range<ClientAddress>, writable: Bool) -> ClientAddress {
     var next = range.lowerBound.rawValue
     let end = range.upperBound.rawValue
     for line in text.split(separator: UInt8(ascii: "\n")) {
       if next >= end { break }
       guard let entry = Entry(line), entry.end > next else { continue }
-      guard entry.start <= next, entry.readable, entry.writable || !writable else { return false }
+      guard entry.start <= next, entry.readable, entry.writable || !writable else { break }
       next = entry.end
     }
-    return next >= end
+    return ClientAddress(min(next, end))
   }
 
   /// `7f0000000000-7f0000001000 rw-p …`

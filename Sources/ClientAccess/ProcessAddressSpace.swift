@@ -57,9 +57,12 @@ public final class ProcessAddressSpace: AddressSpace {
     if n != buffer.count { throw .badAddress }
   }
 
-  public func checkMapped(_ range: Range<ClientAddress>, writable: Bool) throws(Errno) {
-    let map = MemoryMap(text: try ProcFS.contents(maps.rawValue))
-    if !map.covers(range, writable: writable) { throw .badAddress }
+  public func mappedEnd(
+    of range: Range<ClientAddress>, writable: Bool
+  ) throws(Errno) -> ClientAddress {
+    let map: MemoryMap
+    do { map = MemoryMap(text: try ProcFS.contents(maps.rawValue)) } catch { throw .badAddress }
+    return map.end(of: range, writable: writable)
   }
 
   public func lock(_ bytes: UInt64, limit: UInt64) throws(Errno) {

@@ -11,11 +11,17 @@ struct MappingTable {
     return index < mappings.count && mappings[index].range.lowerBound <= range.upperBound
   }
 
-  /// Adds `mapping`, which overlaps none, and joins it with the neighbours that it continues.
-  mutating func insert(_ mapping: Mapping) {
+  /// Adds `mapping`, which overlaps none.
+  ///
+  /// - Parameter coalesces: joins it with the neighbours that it continues.
+  mutating func insert(_ mapping: Mapping, coalesces: Bool) {
     var merged = mapping
     let index = firstIndex(endingAtOrAfter: mapping.range.lowerBound)
     var replaced = index..<index
+    guard coalesces else {
+      mappings.insert(mapping, at: index)
+      return
+    }
     if index > 0, mappings[index - 1].continues(into: merged) {
       let before = mappings[index - 1]
       merged.range = before.range.lowerBound...merged.range.upperBound
@@ -49,6 +55,48 @@ struct MappingTable {
     let removed = mappings[affected].compactMap { $0.clamped(to: range) }
     mappings.replaceSubrange(affected, with: kept)
     return removed
+  }
+
+  /// Takes out, whole, the mappings that begin in `range`; none where the first in it begins before.
+  mutating func removeWhole(in range: ClosedRange<IOVA>) -> [Mapping] {
+    let removed = whole(in: range)
+    if !removed.isEmpty {
+      mappings.removeSubrange(indices(overlapping: range))
+    }
+    return removed
+  }
+
+  /// What `removeWhole` takes out.
+  func whole(in range: ClosedRange<IOVA>) -> [Mapping] {
+    let found = mappings(overlapping: range)
+    guard let first = found.first, first.range.lowerBound >= range.lowerBound else { return [] }
+    return found
+  }
+
+  func firstMapping(overlapping range: ClosedRange<IOVA>) -> Mapping? {
+    let index = firstIndex(endingAtOrAfter: range.lowerBound)
+    guard index < mappings.count, mappings[index].range.lowerBound <= range.upperBound else {
+      return nil
+    }
+    return mappings[index]
+  }
+
+  /// The mappings that `range` touches, whole, in order.
+  func mappings(overlapping range: ClosedRange<IOVA>) -> [Mapping] {
+    Array(mappings[indices(overlapping: range)])
+  }
+
+  /// Whether `range` begins or ends inside a mapping.
+  func isCut(by range: ClosedRange<IOVA>) -> Bool {
+    let first = IOVA(range.lowerBound.rawValue)
+    let last = IOVA(range.upperBound.rawValue)
+    if let head = firstMapping(overlapping: first...first), head.range.lowerBound != first {
+      return true
+    }
+    if let tail = firstMapping(overlapping: last...last), tail.range.upperBound != last {
+      return true
+    }
+    return false
   }
 
   /// The pieces of mappings inside `range`, in order.

@@ -98,12 +98,14 @@ struct TransferPlan {
       do {
         try copy(piece.memory, piece.vaddr, part)
         done = part.upperBound
+        note(part, needs)
       } catch {
         // Some page is gone since it was mapped: the others still arrive.
         for page in Self.pages(of: piece, at: part) {
           do {
             try copy(piece.memory, page.address, page.part)
             done = page.part.upperBound
+            note(page.part, needs)
           } catch {
             skipping(to: page.part.upperBound, .memoryGone)
           }
@@ -112,6 +114,14 @@ struct TransferPlan {
     }
     skipping(to: count, .unmapped)
     return fault
+  }
+
+  /// Notes pages that were written.
+  private func note(_ part: Range<Int>, _ direction: DMAPermissions) {
+    guard direction == .write else { return }
+    let first = IOVA(iova.rawValue + UInt64(part.lowerBound))
+    let last = IOVA(iova.rawValue + UInt64(part.upperBound - 1))
+    domain.state.withLock { $0.dirty?.insert(first...last) }
   }
 
   /// Cuts a piece at the client's page bounds.

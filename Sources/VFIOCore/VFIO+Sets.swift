@@ -17,10 +17,12 @@ extension VFIO {
   ///
   /// - Throws: `EPERM` to others, `EBUSY` when the set is not viable.
   func openIOMMU(of group: GroupID, for caller: any AddressSpace) throws(Errno) -> IOMMUFile {
-    let (set, domain) = try update { registry, _ throws(Errno) in
-      let set = try registry.usableSet(of: group, for: caller)
+    let (set, domain) = try update { registry, aftermath throws(Errno) in
+      let own = try registry.usableSet(of: group, for: caller)
+      let set = registry.join(own, registry.setToJoin(own, for: caller), &aftermath)
       let domain = registry.openIOMMU(of: set, owner: caller, makeDomain: makeDomain)
       registry.sets[set]?.openCount += 1
+      registry.sets[set]?.use?.isHeldByMerge = false
       return (set, domain)
     }
     return IOMMUFile(vfio: self, set: set, domain: domain)
@@ -36,29 +38,35 @@ extension VFIO {
     // Asked outside the lock, so the answer is checked again under it.
     let candidates = try update { registry, _ throws(Errno) in
       let set = try registry.usableSet(of: group, for: caller)
-      return registry.sets[set].map { registry.members(of: $0) } ?? []
+      return [set, registry.setToJoin(set, for: caller)].compactMap(\.self)
+        .compactMap { registry.sets[$0] }.flatMap(registry.members)
     }
-    guard let found = candidates.first(where: { $0.member.ops.match($0.device, name) }) else {
-      throw .operationNotSupportedByDevice
+    var found: Device?
+    for (device, member) in candidates where found == nil {
+      if try member.ops.match(device, name) { found = device }
     }
-    let device = found.device
-    let (ops, data, wasOpenAnyway) = try update { registry, _ throws(Errno) in
-      let set = try registry.usableSet(of: group, for: caller)
-      guard registry.groups[device.group]?.set == set, let member = registry.member(device),
-        let data = member.data
+    guard let device = found else { throw .operationNotSupportedByDevice }
+    let (ops, data) = try update { registry, aftermath throws(Errno) in
+      let own = try registry.usableSet(of: group, for: caller)
+      let target = registry.setToJoin(own, for: caller)
+      guard let its = registry.groups[device.group]?.set, its == own || its == target,
+        let member = registry.member(device), let data = member.data
       else { throw .operationNotSupportedByDevice }
-      // A merge leaves the IOMMU open with no descriptor of it.
-      let wasOpenAnyway = registry.sets[set]?.use != nil && registry.sets[set]?.openCount == 0
+      let set = registry.join(own, target, &aftermath)
       registry.openIOMMU(of: set, owner: caller, makeDomain: makeDomain)
       registry.sets[set]?.openCount += 1
       registry.groups[device.group]?.devices[device.name]?.openCount += 1
-      return (member.ops, data, wasOpenAnyway)
+      return (member.ops, data)
     }
     do throws(Errno) {
       try ops.open(data)
     } catch {
-      close(device, keepsIOMMU: wasOpenAnyway)
+      close(device)
       throw error
+    }
+    registryUpdate { registry, _ in
+      guard let set = registry.groups[device.group]?.set else { return }
+      registry.sets[set]?.use?.isHeldByMerge = false
     }
     logger.debug("device opened", metadata: ["device": "\(device)", "group": "\(group)"])
     return DeviceFile(vfio: self, device: device, ops: ops, data: data)
@@ -68,18 +76,20 @@ extension VFIO {
   func close(_ group: GroupID) {
     registryUpdate { registry, aftermath in
       registry.groups[group]?.openCount -= 1
+      if registry.groups[group]?.openCount == 0 { registry.groups[group]?.staysApart = false }
+      registry.leaveUnused(group, &aftermath)
       if let set = registry.groups[group]?.set { registry.settle(set, &aftermath) }
     }
   }
 
-  /// A descriptor of the device is gone, and its bus driver knows.
-  ///
-  /// - Parameter keepsIOMMU: the descriptor never came to be, and a merge had opened the IOMMU before.
-  func close(_ device: Device, keepsIOMMU: Bool = false) {
+  /// A descriptor of the device is gone, and its bus driver knows; or its `open` failed.
+  func close(_ device: Device) {
     registryUpdate { registry, aftermath in
       registry.groups[device.group]?.devices[device.name]?.openCount -= 1
-      if let set = registry.groups[device.group]?.set {
-        registry.closeOne(of: set, keepsIOMMU: keepsIOMMU, &aftermath)
+      if registry.containerSet(of: device.group) != nil {
+        registry.closeContained(device, &aftermath)
+      } else if let set = registry.groups[device.group]?.set {
+        registry.closeOne(of: set, &aftermath)
       }
     }
   }
@@ -91,38 +101,21 @@ extension VFIO {
 
   /// Merges the set of `mergee` into the set of `merger`, and opens the IOMMU of the result.
   ///
-  /// - Throws: `EPERM` to others than an owner, `EINVAL` for groups of one set or of two buses and a
-  ///   mergee in use, `EBUSY` when either set is not viable. Both stay as they were then.
+  /// - Throws: as `Registry.merge`; both sets stay as they were then.
   func merge(_ mergee: GroupID, into merger: GroupID, for caller: any AddressSpace) throws(Errno) {
     try update { registry, aftermath throws(Errno) in
-      if registry.isForeign(merger, to: caller) { throw .notPermitted }
-      guard merger.bus == mergee.bus, let target = registry.groups[merger]?.set,
-        let source = registry.groups[mergee]?.set, source != target,
-        let added = registry.sets[source], added.openCount == 0
-      else { throw .invalidArgument }
-      if registry.isForeign(mergee, to: caller) { throw .notPermitted }
-      guard let into = registry.sets[target], registry.isViable(into), registry.isViable(added)
-      else { throw .resourceBusy }
-      registry.absorb(source, into: target, &aftermath)
-      registry.openIOMMU(of: target, owner: caller, makeDomain: makeDomain)
-      registry.attachMembers(of: target)
+      try registry.merge(
+        mergee, into: merger, for: caller, makeDomain: makeDomain, &aftermath)
     }
     logger.debug("groups merged", metadata: ["group": "\(merger)", "mergee": "\(mergee)"])
   }
 
   /// Takes the group out of its merged set.
   ///
-  /// - Throws: `EPERM` to others than the owner, `EINVAL` when the group is not merged, `EBUSY` while a
-  ///   device of it is open.
+  /// - Throws: as `Registry.unmerge`.
   func unmerge(_ group: GroupID, for caller: any AddressSpace) throws(Errno) {
     try update { registry, aftermath throws(Errno) in
-      if registry.isForeign(group, to: caller) { throw .notPermitted }
-      guard let set = registry.groups[group]?.set, registry.sets[set]?.groups.count ?? 0 > 1 else {
-        throw .invalidArgument
-      }
-      let isOpen = registry.groups[group]?.devices.values.contains { $0.openCount > 0 }
-      if isOpen == true { throw .resourceBusy }
-      registry.split(group, from: set, &aftermath)
+      try registry.unmerge(group, for: caller, &aftermath)
     }
     logger.debug("group unmerged", metadata: ["group": "\(group)"])
   }
@@ -131,7 +124,7 @@ extension VFIO {
 extension Registry {
   /// Whether the group's set belongs to somebody else than `caller`.
   func isForeign(_ group: GroupID, to caller: any AddressSpace) -> Bool {
-    set(of: group)?.use.map { $0.owner !== caller } ?? false
+    set(of: group)?.use?.owner.map { $0 !== caller } ?? false
   }
 
   /// The set of `group`, where `caller` may open its IOMMU.

@@ -1,6 +1,6 @@
 public import DeviceKit
 public import Logging
-import SoftIOMMU
+public import SoftIOMMU
 import Synchronization
 public import SystemPackage
 
@@ -11,17 +11,22 @@ public import SystemPackage
 /// outside (device callbacks, client memory, completions) happens after it is released.
 public final class VFIO: Sendable {
   let logger: Logger
-  private let registry = Mutex(Registry())
-  private let pageSizes: UInt64?
-  private let drains: (any Scheduler)?
+  private let registry: Mutex<Registry>
+  private let iommu: IOMMUOptions
+  let drains: (any Scheduler)?
 
   /// - Parameters:
-  ///   - pageSizes: what the IOMMU offers, one bit a page size in bytes; nil for its default.
+  ///   - iommu: what the IOMMU can do.
+  ///   - merging: which groups can be merged.
   ///   - drains: threads that wait for DMA which is under way when its client closes. The close itself must
   ///     not, for a client can make that DMA last; nil to wait all the same.
-  public init(logger: Logger, pageSizes: UInt64? = nil, drains: (any Scheduler)? = nil) {
+  public init(
+    logger: Logger, iommu: IOMMUOptions = IOMMUOptions(), merging: Merging = Merging(),
+    drains: (any Scheduler)? = nil
+  ) {
     self.logger = logger
-    self.pageSizes = pageSizes
+    registry = Mutex(Registry(merging: merging))
+    self.iommu = iommu
     self.drains = drains
   }
 
@@ -44,11 +49,13 @@ public final class VFIO: Sendable {
 
   /// Opens a group's node for the draft ABI.
   ///
-  /// - Throws: `ENODEV` when there is no such group.
+  /// - Throws: `ENODEV` when there is no such group, `EBUSY` while it is used through today's.
   public func openGroup(_ id: GroupID) throws(Errno) -> any VFIOFile {
     try update { registry, _ throws(Errno) in
-      guard registry.groups[id] != nil else { throw .operationNotSupportedByDevice }
+      guard let group = registry.groups[id] else { throw .operationNotSupportedByDevice }
+      guard group.abi == .draft2011 || registry.isIdle(id) else { throw .resourceBusy }
       registry.groups[id]?.openCount += 1
+      registry.groups[id]?.abi = .draft2011
     }
     logger.debug("group opened", metadata: ["group": "\(id)"])
     return GroupFile(vfio: self, id: id)
@@ -70,8 +77,12 @@ public final class VFIO: Sendable {
 
   // MARK: - For the files and the bus driver API
 
+  func makeDomain(rules: MappingRules) -> SoftIOMMU {
+    SoftIOMMU(rules: rules, options: iommu)
+  }
+
   func makeDomain() -> SoftIOMMU {
-    pageSizes.map { SoftIOMMU(pageSizes: $0) } ?? SoftIOMMU()
+    makeDomain(rules: .draft2011)
   }
 
   /// Reads the registry.

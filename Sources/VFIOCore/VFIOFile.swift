@@ -34,11 +34,17 @@ public protocol VFIOFile: AnyObject, Sendable {
   /// - Throws: `ENODEV` where this kind of file cannot be mapped, `EINVAL` where that part cannot.
   func mmap(_ request: MapRequest) throws(Errno) -> MapBacking
 
+  /// Whether a descriptor that an ioctl hands out for it is closed by exec.
+  var closesOnExec: Bool { get }
+
   /// The last copy of the descriptor is gone.
   func release()
 }
 
 extension VFIOFile {
+  /// As the draft's descriptors are.
+  public var closesOnExec: Bool { false }
+
   /// The answer of a file without `read` (fs/read_write.c).
   public func read(
     at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer

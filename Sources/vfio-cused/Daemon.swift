@@ -11,9 +11,13 @@ struct Daemon: Service {
   private let transport: CUSETransport
 
   /// Nothing is visible to clients before `run`.
-  init(topology: String?, options: CUSETransport.Options, logger: Logger) throws {
+  init(
+    topology: String?, mergesAutomatically: Bool, options: CUSETransport.Options, logger: Logger
+  ) throws {
     let work = WorkPool()
-    machine = try Machine(topology: topology, scheduler: work, logger: logger)
+    machine = try Machine(
+      topology: topology, mergesAutomatically: mergesAutomatically, scheduler: work,
+      logger: logger)
     transport = try CUSETransport(vfio: machine.vfio, options: options, logger: logger)
   }
 

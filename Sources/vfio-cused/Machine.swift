@@ -17,8 +17,11 @@ struct Machine {
 
   /// - Parameters:
   ///   - topology: a topology file; nil for the document's machine.
+  ///   - mergesAutomatically: whether groups that one user has are merged without being asked.
   ///   - scheduler: runs what devices do by themselves.
-  init(topology path: String?, scheduler: any Scheduler, logger: Logger) throws {
+  init(
+    topology path: String?, mergesAutomatically: Bool, scheduler: any Scheduler, logger: Logger
+  ) throws {
     let topology =
       try path.map {
         try Topology(contentsOf: FilePath($0), models: DeviceCatalogue.kinds.keys)
@@ -28,9 +31,13 @@ struct Machine {
         address: bridge.address, secondary: bridge.secondary, vendorID: bridge.identity.vendorID,
         deviceID: bridge.identity.deviceID, revision: bridge.identity.revision)
     }
-    vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
+    let devices = topology.resolvedDevices()
+    vfio = VFIO(
+      logger: logger,
+      merging: Merging(topology.iommu.merge, devices, isAutomatic: mergesAutomatically),
+      drains: WorkPool(limit: 64))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
-    for device in topology.resolvedDevices() {
+    for device in devices {
       guard let kind = DeviceCatalogue.kind(named: device.model) else { continue }
       try pci.add(
         address: device.address, kind: kind, group: device.group,
@@ -63,6 +70,28 @@ extension PCIBus.Driver {
       case .vfio: .vfio
       case .host(let name): .host(name)
       case .none: .none
+      }
+  }
+}
+
+extension Merging {
+  fileprivate init(
+    _ policy: Topology.MergePolicy, _ devices: [ResolvedDevice], isAutomatic: Bool
+  ) {
+    let noncoherent = devices.filter { !$0.isCacheCoherent }
+      .map { VFIOCore.GroupID(bus: PCIBus.name, number: $0.group) }
+    self.init(
+      policy: Policy(policy), noncoherent: Set(noncoherent), isAutomatic: isAutomatic)
+  }
+}
+
+extension Merging.Policy {
+  fileprivate init(_ policy: Topology.MergePolicy) {
+    self =
+      switch policy {
+      case .never: .never
+      case .similar: .similar
+      case .any: .any
       }
   }
 }

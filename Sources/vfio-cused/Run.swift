@@ -20,6 +20,13 @@ struct Run: ParsableCommand {
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
+  @Flag(
+    help: """
+      Merge a group with those that its user has in use, before the first IOMMU or device \
+      descriptor of it is handed out.
+      """)
+  var autoMerge = false
+
   @Option(
     help: "Log to standard error, from this level on: trace, debug, info, notice, warning, error.")
   var logLevel: LogLevel?
@@ -49,7 +56,8 @@ struct Run: ParsableCommand {
       try becomeWhenNested()
       let logger = makeLogger()
       let work = WorkPool()
-      let machine = try Machine(topology: topology, scheduler: work, logger: logger)
+      let machine = try Machine(
+        topology: topology, mergesAutomatically: autoMerge, scheduler: work, logger: logger)
       setenv(Self.marker, identity, 1)
       var options = try options()
       options.sysfs = machine.sysfs { [vfio = machine.vfio] group in

@@ -23,6 +23,13 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
+  @Flag(
+    help: """
+      Merge a group with those that its user has in use, before the first IOMMU or device \
+      descriptor of it is handed out.
+      """)
+  var autoMerge = false
+
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
 
@@ -43,7 +50,8 @@ struct Serve: AsyncParsableCommand {
     }
     let logger = Logger(label: "vfio-cused")
     do {
-      let daemon = try Daemon(topology: topology, options: options, logger: logger)
+      let daemon = try Daemon(
+        topology: topology, mergesAutomatically: autoMerge, options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],

@@ -13,9 +13,14 @@ import Testing
 
       """.utf8))
 
+  private func end(_ range: Range<UInt64>, writable: Bool) -> UInt64 {
+    map.end(
+      of: ClientAddress(range.lowerBound)..<ClientAddress(range.upperBound), writable: writable
+    ).rawValue
+  }
+
   private func covers(_ range: Range<UInt64>, writable: Bool) -> Bool {
-    map.covers(
-      ClientAddress(range.lowerBound)..<ClientAddress(range.upperBound), writable: writable)
+    end(range, writable: writable) == range.upperBound
   }
 
   @Test func withinOneMapping() {
@@ -38,7 +43,16 @@ import Testing
     #expect(!covers(0x7ffe_0000_0000..<0x7ffe_0000_1001, writable: false))
   }
 
+  @Test func whereItEnds() {
+    #expect(end(0x2000..<0x8000, writable: false) == 0x5000)
+    #expect(end(0x1000..<0x5000, writable: true) == 0x1000)
+    #expect(end(0x4000..<0x7000, writable: true) == 0x5000)
+    #expect(end(0x6000..<0x7000, writable: false) == 0x6000)
+  }
+
   @Test func nothingIsMappedInAnEmptyMap() {
-    #expect(!MemoryMap(text: []).covers(ClientAddress(0)..<ClientAddress(1), writable: false))
+    let nothing = MemoryMap(text: [])
+    #expect(
+      nothing.end(of: ClientAddress(0)..<ClientAddress(1), writable: false) == ClientAddress(0))
   }
 }

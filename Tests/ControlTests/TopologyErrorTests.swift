@@ -101,6 +101,12 @@ import Testing
       "yes for true", "buses: []\niommu: {group_mf: yes}\n",
       "t.yaml:2:19: iommu.group_mf: \"yes\" is not true or false; write true or false"),
     Case(
+      "an unknown merge policy", "buses: []\niommu: {merge: always}\n",
+      "t.yaml:2:16: iommu.merge: \"always\" is not a merge policy; write never, similar or any"),
+    Case(
+      "no for false", "buses:\n  - {bus: pci, root: 0000:00, cache_coherent: no}\n",
+      "t.yaml:2:47: buses[0].cache_coherent: \"no\" is not true or false; write true or false"),
+    Case(
       "an unknown kind of bus", "buses:\n  - bus: isa\n    root: 0000:00\n",
       "t.yaml:2:10: buses[0].bus: \"isa\" is not a kind of bus; write pci"),
     Case(

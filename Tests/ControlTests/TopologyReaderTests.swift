@@ -113,6 +113,33 @@ import Testing
     #expect(topology.iommu.groupsMultiFunction == value)
   }
 
+  @Test(arguments: Topology.MergePolicy.allCases)
+  func mergePolicy(_ policy: Topology.MergePolicy) throws {
+    let yaml = "{iommu: {merge: \(policy.rawValue)}, buses: []}"
+    let topology = try Topology(yaml: yaml.utf8, file: "t.yaml", models: [])
+    #expect(topology.iommu.merge == policy)
+  }
+
+  @Test func cacheCoherencyOfARootBus() throws {
+    let yaml = """
+      buses:
+        - {bus: pci, root: 0000:00, devices: [{address: 0000:00:00.0, model: edu}]}
+        - bus: pci
+          root: 0000:40
+          cache_coherent: false
+          devices:
+            - address: 0000:40:01.0
+              bridge: root-port
+              secondary: 41
+              devices: [{address: 0000:41:00.0, model: edu}]
+        - {bus: pci, root: 0000:80, cache_coherent: true}
+      """
+    let topology = try Topology(yaml: yaml.utf8, file: "t.yaml", models: ["edu"])
+    #expect(topology.iommu.merge == .similar)
+    #expect(topology.buses.map(\.isCacheCoherent) == [true, false, true])
+    #expect(topology.resolvedDevices().map(\.isCacheCoherent) == [true, false])
+  }
+
   @Test func aliases() throws {
     let topology = try read(
       """

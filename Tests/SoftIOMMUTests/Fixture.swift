@@ -9,10 +9,11 @@ let vaddr: UInt64 = 0x7000_0000_0000
 
 /// A domain with one address space that has some pages.
 struct Fixture {
-  let iommu = SoftIOMMU()
+  let iommu: SoftIOMMU
   let memory = MemorySpace()
 
-  init(pages: Int = 16) {
+  init(pages: Int = 16, iommu: SoftIOMMU = SoftIOMMU()) {
+    self.iommu = iommu
     memory.mmap(vaddr, pages: pages)
   }
 

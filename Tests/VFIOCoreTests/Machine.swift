@@ -13,9 +13,9 @@ struct Machine {
   let scheduler = ManualScheduler()
 
   /// The document's example: two functions in group 240; and one more each in 241 and 242.
-  init(populated: Bool = true) throws {
+  init(populated: Bool = true, merging: Merging = Merging()) throws {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    vfio = VFIO(logger: logger)
+    vfio = VFIO(logger: logger, merging: merging)
     bus = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     guard populated else { return }
     try add("0000:06:0d.0", group: 240)

@@ -9,13 +9,18 @@ final class OpsDouble: DeviceOps {
   struct Answers: Sendable {
     var openError: Errno?
     var claim: (@Sendable (Device) throws(Errno) -> Void)?
+    /// Run in the middle of a call: what happens while the core waits for its bus driver.
+    var onMatch: (@Sendable () -> Void)?
+    var onOpen: (@Sendable () -> Void)?
+    var onRelease: (@Sendable () -> Void)?
   }
 
   let answers = Mutex(Answers())
   let log = Log()
 
   func match(_ device: Device, _ string: String) -> Bool {
-    string == "any" || string == device.name
+    answers.withLock { $0.onMatch }?()
+    return string == "any" || string == device.name
   }
 
   func claim(_ device: Device) throws(Errno) {
@@ -25,11 +30,13 @@ final class OpsDouble: DeviceOps {
 
   func open(_ data: DeviceData) throws(Errno) {
     log.add("open")
+    answers.withLock { $0.onOpen }?()
     if let error = answers.withLock({ $0.openError }) { throw error }
   }
 
   func release(_ data: DeviceData) {
     log.add("release")
+    answers.withLock { $0.onRelease }?()
   }
 
   func read(

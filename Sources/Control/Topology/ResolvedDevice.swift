@@ -8,18 +8,22 @@ public struct ResolvedDevice: Hashable, Sendable {
   public var group: UInt32
   public var driver: Topology.Driver
   public var rootBus: PCIBusAddress
+  /// Whether the IOMMU of its root bus keeps its DMA coherent with the processors' caches. A group of
+  /// devices that differ counts as not coherent.
+  public var isCacheCoherent: Bool
   /// The bridges between the root bus and the device, from the root.
   public var bridges: [PCIAddress]
 
   public init(
     address: PCIAddress, model: String, group: UInt32, driver: Topology.Driver,
-    rootBus: PCIBusAddress, bridges: [PCIAddress]
+    rootBus: PCIBusAddress, isCacheCoherent: Bool = true, bridges: [PCIAddress]
   ) {
     self.address = address
     self.model = model
     self.group = group
     self.driver = driver
     self.rootBus = rootBus
+    self.isCacheCoherent = isCacheCoherent
     self.bridges = bridges
   }
 

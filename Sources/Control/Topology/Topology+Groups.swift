@@ -14,14 +14,15 @@ extension Topology {
       ResolvedDevice(
         address: place.device.address, model: place.device.model,
         group: place.device.group ?? numbers.number(for: place.requester(in: iommu)),
-        driver: place.device.driver, rootBus: place.rootBus,
+        driver: place.device.driver, rootBus: place.rootBus.address,
+        isCacheCoherent: place.rootBus.isCacheCoherent,
         bridges: place.bridges.map(\.address))
     }
   }
 
   private func placedDevices() -> [PlacedDevice] {
     var found: [PlacedDevice] = []
-    func visit(_ slots: [Slot], _ rootBus: PCIBusAddress, _ bridges: [Bridge]) {
+    func visit(_ slots: [Slot], _ rootBus: RootBus, _ bridges: [Bridge]) {
       for slot in slots {
         switch slot {
         case .bridge(let bridge):
@@ -32,7 +33,7 @@ extension Topology {
       }
     }
     for bus in buses {
-      visit(bus.slots, bus.address, [])
+      visit(bus.slots, bus, [])
     }
     return found
   }
@@ -40,7 +41,7 @@ extension Topology {
 
 private struct PlacedDevice {
   var device: Topology.Device
-  var rootBus: PCIBusAddress
+  var rootBus: Topology.RootBus
   var bridges: [Topology.Bridge]
 
   /// The address under which the IOMMU sees the device's DMA.

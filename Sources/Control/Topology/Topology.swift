@@ -18,19 +18,32 @@ public struct Topology: Hashable, Sendable {
     /// Whether the functions of one multi-function device share a group: the kernel's
     /// `iommu=group_mf`.
     public var groupsMultiFunction: Bool
+    public var merge: MergePolicy
 
-    public init(groupsMultiFunction: Bool = false) {
+    public init(groupsMultiFunction: Bool = false, merge: MergePolicy = .similar) {
       self.groupsMultiFunction = groupsMultiFunction
+      self.merge = merge
     }
+  }
+
+  /// Which groups clients can merge.
+  public enum MergePolicy: String, Hashable, Sendable, CaseIterable {
+    case never
+    /// Those that are alike in cache coherency.
+    case similar
+    case any
   }
 
   /// A PCI bus at the top of its hierarchy.
   public struct RootBus: Hashable, Sendable {
     public var address: PCIBusAddress
+    /// Whether its IOMMU keeps DMA coherent with the processors' caches.
+    public var isCacheCoherent: Bool
     public var slots: [Slot]
 
-    public init(address: PCIBusAddress, slots: [Slot] = []) {
+    public init(address: PCIBusAddress, isCacheCoherent: Bool = true, slots: [Slot] = []) {
       self.address = address
+      self.isCacheCoherent = isCacheCoherent
       self.slots = slots
     }
   }

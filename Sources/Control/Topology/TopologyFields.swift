@@ -14,18 +14,21 @@ enum TopologyField: String, YAMLField {
 
 enum IOMMUField: String, YAMLField {
   case groupMultiFunction = "group_mf"
+  case merge
 
   static let owner = "iommu"
 
   var form: String {
     switch self {
     case .groupMultiFunction: "true or false"
+    case .merge: "never, similar or any"
     }
   }
 }
 
 enum RootBusField: String, YAMLField {
   case bus, root, devices
+  case cacheCoherent = "cache_coherent"
 
   static let owner = "a root bus"
 
@@ -34,6 +37,7 @@ enum RootBusField: String, YAMLField {
     case .bus: "pci"
     case .root: "domain:bus in hexadecimal, such as 0000:00"
     case .devices: "a list of bridges and devices"
+    case .cacheCoherent: "true or false"
     }
   }
 }

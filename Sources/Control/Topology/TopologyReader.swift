@@ -55,6 +55,9 @@ private struct TopologyReader {
     if let value = fields[.groupMultiFunction] {
       iommu.groupsMultiFunction = try value.value("true or false", Bool.init)
     }
+    if let value = fields[.merge] {
+      iommu.merge = try value.choice("a merge policy", of: Topology.MergePolicy.self)
+    }
     return iommu
   }
 
@@ -65,8 +68,11 @@ private struct TopologyReader {
     let root = try fields.required(.root)
     let address = try root.value("a root bus", PCIBusAddress.init)
     try claim(address, at: root)
+    let isCacheCoherent =
+      try fields[.cacheCoherent]?.value("true or false", Bool.init) ?? true
     return Topology.RootBus(
-      address: address, slots: try slots(fields[.devices], on: address, bridges: 0))
+      address: address, isCacheCoherent: isCacheCoherent,
+      slots: try slots(fields[.devices], on: address, bridges: 0))
   }
 
   private mutating func slots(

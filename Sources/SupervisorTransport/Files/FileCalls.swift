@@ -56,7 +56,7 @@ struct FileCalls: Sendable {
     case .success(.later(let answer)): wait(for: answer, call)
     case .success(.file(let file)):
       do throws(Errno) {
-        call.answer(Int64(try files.handOut(file, flags: O_RDWR, to: call)))
+        call.answer(Int64(try files.handOut(file, flags: O_RDWR | (file.closesOnExec ? O_CLOEXEC : 0), to: call)))
       } catch {
         call.fail(error)
       }

@@ -7,9 +7,13 @@ final class DeviceFile: VFIOFile {
   private let device: Device
   private let ops: any DeviceOps
   private let data: DeviceData
+  let closesOnExec: Bool
 
   /// The device and its set count this file as open already, and `ops.open` has succeeded.
-  init(vfio: VFIO, device: Device, ops: any DeviceOps, data: DeviceData) {
+  init(
+    vfio: VFIO, device: Device, ops: any DeviceOps, data: DeviceData, closesOnExec: Bool = false
+  ) {
+    self.closesOnExec = closesOnExec
     self.vfio = vfio
     self.device = device
     self.ops = ops

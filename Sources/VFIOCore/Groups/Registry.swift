@@ -18,6 +18,10 @@ struct Registry {
     var openCount = 0
     /// A device came into the group while it was in use, and was not claimed.
     var isTainted = false
+    /// Which ABI its files were opened by, the last of them where it is idle.
+    var abi = ABI.draft2011
+    /// A client took it out of a merged set: while it is open it joins none by itself.
+    var staysApart = false
   }
 
   struct Member {
@@ -31,6 +35,8 @@ struct Registry {
     var unbind: (@Sendable (DeviceData) -> Void)?
     /// Goes as soon as it is unbound.
     var isDeleted = false
+    /// A driver of the host has it.
+    var hasHostDriver = false
   }
 
   struct MergedSet {
@@ -39,16 +45,24 @@ struct Registry {
     var openCount = 0
     /// What the set's IOMMU has while it is open.
     var use: Use?
+    /// The container of today's API that the set is.
+    var container: ContainerID?
   }
 
   /// An open IOMMU: who owns it and its mappings.
   struct Use {
-    var owner: any AddressSpace
+    /// Nil for a container's: its descriptors serve whoever has them.
+    var owner: (any AddressSpace)?
     var domain: SoftIOMMU
+    /// A merge opened it, and nobody has had a descriptor since: it stays without one.
+    var isHeldByMerge = false
   }
 
+  let merging: Merging
   var groups: [GroupID: Group] = [:]
   var sets: [SetID: MergedSet] = [:]
+  var containers: [ContainerID: Container] = [:]
+  var containersMade: UInt64 = 0
   typealias Observer = @Sendable (GroupEvent) -> Void
   var observers: [Observer] = []
   /// Not delivered yet, each with those who were observing when it happened.
@@ -56,6 +70,10 @@ struct Registry {
   /// Whether some thread is delivering.
   var isDelivering = false
   private var setsMade: UInt64 = 0
+
+  init(merging: Merging = Merging()) {
+    self.merging = merging
+  }
 
   /// Makes a set of `groups` and puts them into it.
   mutating func makeSet(of groups: Set<GroupID>) -> SetID {
@@ -103,7 +121,7 @@ struct Registry {
   /// - Parameter makeDomain: gives a new domain; called at most once.
   @discardableResult
   mutating func openIOMMU(
-    of set: SetID, owner: any AddressSpace, makeDomain: () -> SoftIOMMU
+    of set: SetID, owner: (any AddressSpace)?, makeDomain: () -> SoftIOMMU
   ) -> SoftIOMMU {
     if let use = sets[set]?.use { return use.domain }
     let domain = makeDomain()
@@ -118,16 +136,18 @@ struct Registry {
     for (_, member) in members(of: set) { member.port.attach(to: use.domain) }
   }
 
-  /// An IOMMU or device descriptor of the set is gone.
-  ///
-  /// - Parameter keepsIOMMU: the descriptor never came to be, and a merge had opened the IOMMU before.
-  mutating func closeOne(
-    of set: SetID, keepsIOMMU: Bool = false, _ aftermath: inout Aftermath
-  ) {
+  /// An IOMMU or device descriptor of the set is gone, or one never came to be.
+  mutating func closeOne(of set: SetID, _ aftermath: inout Aftermath) {
     sets[set]?.openCount -= 1
     guard let now = sets[set], now.openCount == 0 else { return }
-    if !keepsIOMMU { closeIOMMU(of: set, &aftermath) }
-    for id in now.groups {
+    if now.use?.isHeldByMerge == false { closeIOMMU(of: set, &aftermath) }
+    release(now.groups, &aftermath)
+    settle(set, &aftermath)
+  }
+
+  /// Nobody uses the groups any more: taints go, and unbinds that waited for it are carried out.
+  mutating func release(_ released: Set<GroupID>, _ aftermath: inout Aftermath) {
+    for id in released.sorted(by: Self.inOrder) {
       groups[id]?.isTainted = false
       for (name, member) in groups[id]?.devices ?? [:] {
         guard let completion = member.unbind, let data = member.data else { continue }
@@ -135,7 +155,6 @@ struct Registry {
         unbind(Device(name: name, group: id), &aftermath)
       }
     }
-    settle(set, &aftermath)
   }
 
   /// Takes the device from its bus driver, and out of the registry where that was asked before.
@@ -155,7 +174,7 @@ struct Registry {
     if let set = groups[device.group]?.set { settle(set, &aftermath) }
   }
 
-  private mutating func closeIOMMU(of set: SetID, _ aftermath: inout Aftermath) {
+  mutating func closeIOMMU(of set: SetID, _ aftermath: inout Aftermath) {
     guard let now = sets[set], let use = now.use else { return }
     for (_, member) in members(of: now) {
       aftermath.detached.append((member.port, use.domain))
@@ -171,11 +190,13 @@ struct Registry {
   mutating func settle(_ set: SetID, _ aftermath: inout Aftermath) {
     guard let now = sets[set] else { return }
     let groupsOpen = now.groups.contains { (groups[$0]?.openCount ?? 0) > 0 }
-    if now.openCount == 0 {
+    if now.openCount == 0, now.container == nil {
       if now.groups.count == 1 || !groupsOpen { closeIOMMU(of: set, &aftermath) }
       if now.groups.count > 1, !groupsOpen {
         sets[set] = nil
-        for group in now.groups { settle(makeSet(of: [group]), &aftermath) }
+        for group in now.groups.sorted(by: Self.inOrder) {
+          settle(makeSet(of: [group]), &aftermath)
+        }
         return
       }
     }
@@ -192,26 +213,5 @@ struct Registry {
     } else {
       settle(set, &aftermath)
     }
-  }
-
-  /// Moves the groups of `source`, which has no descriptors open, into `target`.
-  mutating func absorb(_ source: SetID, into target: SetID, _ aftermath: inout Aftermath) {
-    closeIOMMU(of: source, &aftermath)
-    guard let moved = sets.removeValue(forKey: source) else { return }
-    sets[target]?.groups.formUnion(moved.groups)
-    for group in moved.groups { groups[group]?.set = target }
-  }
-
-  /// Takes `group` out of its set, into one of its own.
-  mutating func split(_ group: GroupID, from set: SetID, _ aftermath: inout Aftermath) {
-    guard let now = sets[set] else { return }
-    if let use = now.use {
-      for (device, member) in members(of: now) where device.group == group {
-        aftermath.detached.append((member.port, use.domain))
-      }
-    }
-    sets[set]?.groups.remove(group)
-    _ = makeSet(of: [group])
-    settle(set, &aftermath)
   }
 }

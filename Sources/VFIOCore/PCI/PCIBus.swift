@@ -47,6 +47,8 @@ public final class PCIBus: Sendable {
     /// What vfio has of it while it is bound there.
     var data: PCIDeviceData?
     var isUnbinding = false
+    /// Vfio is being told of it, or that it is bound: nobody else may change it meanwhile.
+    var isInTransit = true
     /// Goes as soon as it is unbound.
     var isRemoved = false
 
@@ -65,13 +67,21 @@ public final class PCIBus: Sendable {
   }
 
   let vfio: VFIO
+  /// Each bus behind a bridge, and the one that the bridge is on.
+  let upstream: [PCIBusAddress: PCIBusAddress]
   private let scheduler: any Scheduler
   private let logger: Logger
   let state = Mutex(State())
 
-  /// - Parameter scheduler: runs the models' delayed work.
-  public init(vfio: VFIO, scheduler: any Scheduler, logger: Logger) {
+  /// - Parameters:
+  ///   - upstream: each bus behind a bridge, and the one that the bridge is on. Others cannot be reset.
+  ///   - scheduler: runs the models' delayed work.
+  public init(
+    vfio: VFIO, upstream: [PCIBusAddress: PCIBusAddress] = [:], scheduler: any Scheduler,
+    logger: Logger
+  ) {
     self.vfio = vfio
+    self.upstream = upstream
     self.scheduler = scheduler
     self.logger = logger
   }
@@ -115,7 +125,10 @@ public final class PCIBus: Sendable {
       }
       state.slots[address] = Slot(function: function, device: device, initialDriver: driver)
     }
-    let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
+    let mainline = MainlinePCIOps { [weak self] in self?.busReset(of: $0) }
+    let ops = PCIOps(mainline: mainline) { [weak self] device throws(Errno) in
+      try self?.claim(device)
+    }
     do throws(Errno) {
       try vfio.addDevice(device, ops: ops, port: function.pins.domainPort)
     } catch {
@@ -123,8 +136,16 @@ public final class PCIBus: Sendable {
       throw PCIBusError(error, "vfio did not take \(address): \(error)")
     }
     // The claim may have bound it already.
-    let isTaken = state.withLock { $0.slots[address]?.driver != Driver.none }
-    if driver != .none, !isTaken { try bind(address, to: driver) }
+    let isTaken = state.withLock { state in
+      state.slots[address]?.isInTransit = false
+      return state.slots[address]?.driver != Driver.none
+    }
+    guard driver != .none, !isTaken else { return }
+    do throws(PCIBusError) {
+      try bind(address, to: driver)
+    } catch where error.errno == .resourceBusy {
+      // Somebody was quicker, or its group is in use and the claim failed: nobody has it then.
+    }
   }
 
   /// Unplugs a function, after vfio has let go of it.
@@ -139,8 +160,8 @@ public final class PCIBus: Sendable {
   ) throws(PCIBusError) -> UnbindWait {
     let slot = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      if slot.isRemoved || slot.isUnbinding {
-        throw PCIBusError(.resourceBusy, "\(address) is on its way out of vfio already")
+      if slot.isRemoved || slot.isUnbinding || slot.isInTransit {
+        throw PCIBusError(.resourceBusy, "\(address) is on its way into vfio or out of it already")
       }
       state.slots[address]?.isRemoved = true
       return slot
@@ -154,27 +175,39 @@ public final class PCIBus: Sendable {
 
   /// Lets a driver take a function that nobody has.
   ///
-  /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it.
+  /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it, or a driver of the host
+  ///   wants it and its group is in use.
   public func bind(_ address: PCIAddress, to driver: Driver) throws(PCIBusError) {
+    try bind(address, to: driver, isClaim: false)
+  }
+
+  private func bind(
+    _ address: PCIAddress, to driver: Driver, isClaim: Bool
+  ) throws(PCIBusError) {
     let (device, data) = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      guard slot.driver == .none, !slot.isRemoved else {
-        throw PCIBusError(.resourceBusy, "\(address) has a driver")
+      guard slot.driver == .none, !slot.isRemoved, slot.isInTransit == isClaim else {
+        throw PCIBusError(.resourceBusy, "\(address) has a driver or is about to")
       }
+      state.slots[address]?.isInTransit = driver != .none
       let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
       if driver == .vfio { state.slots[address]?.data = data }
       return (slot.device, data)
     }
-    guard driver == .vfio else { return }
+    defer { state.withLock { $0.slots[address]?.isInTransit = false } }
     do throws(Errno) {
-      try vfio.bindDevice(device, data: data)
+      switch driver {
+      case .none: break
+      case .vfio: try vfio.bindDevice(device, data: data)
+      case .host: try vfio.hostTakes(device)
+      }
     } catch {
       state.withLock { state in
         state.slots[address]?.driver = .none
         state.slots[address]?.data = nil
       }
-      throw PCIBusError(error, "vfio did not bind \(address): \(error)")
+      throw PCIBusError(error, "vfio did not bind \(address) or leave it to \(driver): \(error)")
     }
   }
 
@@ -199,17 +232,20 @@ public final class PCIBus: Sendable {
       if let driver, slot.driver != driver {
         throw PCIBusError(.operationNotSupportedByDevice, "another driver has \(address)")
       }
-      if slot.isUnbinding {
-        throw PCIBusError(.resourceBusy, "\(address) is being unbound already")
+      if slot.isUnbinding || slot.isInTransit {
+        throw PCIBusError(.resourceBusy, "\(address) is being bound or unbound already")
       }
       if slot.driver == .vfio {
         state.slots[address]?.isUnbinding = true
       } else {
         state.slots[address]?.driver = .none
+        state.slots[address]?.isInTransit = true
       }
       return slot
     }
     guard slot.driver == .vfio else {
+      vfio.hostLeaves(slot.device)
+      state.withLock { $0.slots[address]?.isInTransit = false }
       completion()
       return UnbindWait()
     }
@@ -241,7 +277,7 @@ public final class PCIBus: Sendable {
     }
     guard let address else { throw .operationNotSupportedByDevice }
     do throws(PCIBusError) {
-      try bind(address, to: .vfio)
+      try bind(address, to: .vfio, isClaim: true)
     } catch {
       throw error.errno
     }

@@ -12,6 +12,7 @@ final class PCIFunction: Sendable {
   let barAddresses: [Int: UInt64]
   let pins: PCIPins
   let memory: PCIMemory?
+  let events = PCIClientEvents()
   private let model: any PCIFunctionModel
   private let openCount = Mutex(0)
 
@@ -47,6 +48,7 @@ final class PCIFunction: Sendable {
       count -= 1
       guard count == 0 else { return }
       pins.clearAllSignals()
+      events.clear()
       changeConfig { _ = $0.command.remove(.busMaster) }
     }
   }
@@ -56,6 +58,11 @@ final class PCIFunction: Sendable {
   /// - Throws: `EINVAL` where the function has no reset.
   func reset() throws(Errno) {
     guard kind.description.hasReset else { throw .invalidArgument }
+    model.reset()
+  }
+
+  /// The bus was reset, and the function with it.
+  func resetWithBus() {
     model.reset()
   }
 
