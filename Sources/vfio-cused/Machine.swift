@@ -47,12 +47,13 @@ struct Machine {
 
   /// What stands in `/sys`, where group nodes have these numbers.
   func sysfs(
+    _ dialect: SysfsDialect,
     deviceNumber: @escaping @Sendable (VFIOCore.GroupID) -> SysfsDeviceNumber?
   ) -> SysfsTree {
     SysfsTree(
       bus: pci, vfio: vfio,
       options: SysfsOptions(
-        bridges: bridges, deviceNumber: deviceNumber,
+        dialect: dialect, bridges: bridges, deviceNumber: deviceNumber,
         processors: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
   }
 

@@ -1,8 +1,9 @@
-import ArgumentParser
+public import ArgumentParser
 import Control
 import Glibc
 import Logging
 import SupervisorTransport
+public import Sysfs
 import Threads
 import Transport
 
@@ -26,6 +27,13 @@ struct Run: ParsableCommand {
       descriptor of it is handed out.
       """)
   var autoMerge = false
+
+  @Option(
+    help: """
+      What /sys is like: draft2011, as the VFIO document has it, or mainline, as Linux has it today. \
+      /dev/vfio has the nodes of both.
+      """)
+  var dialect = SysfsDialect.draft2011
 
   @Option(
     help: "Log to standard error, from this level on: trace, debug, info, notice, warning, error.")
@@ -60,7 +68,7 @@ struct Run: ParsableCommand {
         topology: topology, mergesAutomatically: autoMerge, scheduler: work, logger: logger)
       setenv(Self.marker, identity, 1)
       var options = try options()
-      options.sysfs = machine.sysfs { [vfio = machine.vfio] group in
+      options.sysfs = machine.sysfs(dialect) { [vfio = machine.vfio] group in
         SupervisorTransport.deviceNumber(of: group, in: vfio)
       }
       let transport = SupervisorTransport(
@@ -75,12 +83,14 @@ struct Run: ParsableCommand {
     }
   }
 
-  /// The topology's file, so that an inner run can tell whether it means the same.
+  /// The topology's file and the dialect, so that an inner run can tell whether it means the same.
   private var identity: String {
-    guard let topology, let path = realpath(topology, nil) else { return topology ?? "default" }
+    guard let topology, let path = realpath(topology, nil) else {
+      return "\(dialect) \(topology ?? "default")"
+    }
     defer { free(path) }
     // SAFETY: what realpath gives ends with a NUL.
-    return String(cString: path)
+    return "\(dialect) \(String(cString: path))"
   }
 
   private func becomeWhenNested() throws {
@@ -91,8 +101,8 @@ struct Run: ParsableCommand {
     throw TransportError(
       .unavailable,
       """
-      this runs under vfio-cused run already, with another topology (\(other)); a process tree can \
-      have one: leave the inner vfio-cused away, or give both the same --topology
+      this runs under vfio-cused run already, with another machine (\(other)); a process tree can have \
+      one: leave the inner vfio-cused away, or give both the same --topology and --dialect
       """)
   }
 
@@ -125,3 +135,5 @@ struct Run: ParsableCommand {
     return options
   }
 }
+
+extension SysfsDialect: ExpressibleByArgument {}
