@@ -15,9 +15,6 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-/* Far from where a client would lock anything. */
-#define LOCKED_BYTE (1LL << 61)
-
 int cl_snapshot(const char *name, const void *bytes, size_t size)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC);
@@ -33,7 +30,7 @@ int cl_snapshot(const char *name, const void *bytes, size_t size)
 }
 
 /* A file of `size` bytes that can never have another size. */
-static int sealed(const char *name, uint64_t size, int more_seals)
+static int sealed(const char *name, uint64_t size)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
@@ -42,7 +39,7 @@ static int sealed(const char *name, uint64_t size, int more_seals)
 	if (fd < 0)
 		return -errno;
 	if ((size > 0 && ftruncate(fd, (off_t)size) < 0) ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | more_seals) < 0) {
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		int error = errno;
 
 		close(fd);
@@ -53,7 +50,7 @@ static int sealed(const char *name, uint64_t size, int more_seals)
 
 int cl_memfile(const char *name)
 {
-	return sealed(name, 0, F_SEAL_WRITE);
+	return sealed(name, 0);
 }
 
 int cl_shared_memory(const char *name, uint64_t size)
@@ -64,15 +61,15 @@ int cl_shared_memory(const char *name, uint64_t size)
 	if (size > INT64_MAX || getrlimit(RLIMIT_FSIZE, &limit) < 0 ||
 	    (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size))
 		return -EFBIG;
-	return sealed(name, size, 0);
+	return sealed(name, size);
 }
 
-int cl_memfile_open(int file, int flags)
+int cl_memfile_open(int file, int flags, int64_t place)
 {
 	struct flock lock = {
 		.l_type = (flags & O_ACCMODE) == O_RDONLY ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET,
-		.l_start = LOCKED_BYTE,
+		.l_start = place,
 		.l_len = 1,
 	};
 	char path[40];
@@ -82,7 +79,7 @@ int cl_memfile_open(int file, int flags)
 	fd = open(path, flags | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0 || lseek(fd, place, SEEK_SET) < 0) {
 		int error = errno;
 
 		close(fd);
@@ -91,12 +88,12 @@ int cl_memfile_open(int file, int flags)
 	return fd;
 }
 
-bool cl_memfile_is_open(int file)
+bool cl_memfile_is_open(int file, int64_t place)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
 		.l_whence = SEEK_SET,
-		.l_start = LOCKED_BYTE,
+		.l_start = place,
 		.l_len = 1,
 	};
 

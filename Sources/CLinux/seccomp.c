@@ -30,11 +30,15 @@
 #error "no filter for this machine"
 #endif
 
+/* Where the second region of a device is on its descriptor, in both ABIs. */
+#define REGION_ONE (1ULL << 40)
+
 #define ALLOW SECCOMP_RET_ALLOW
 #define NOTIFY SECCOMP_RET_USER_NOTIF
 
 /* What is notified whatever its arguments. */
 static const long notified[] = {
+	SYS_lseek, SYS_readv, SYS_writev, SYS_sendfile, SYS_splice, SYS_copy_file_range,
 	SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2,
 	SYS_getxattr, SYS_lgetxattr, SYS_listxattr, SYS_llistxattr,
 #ifdef __x86_64__
@@ -113,20 +117,23 @@ static void from_working_directory(struct program *p, long number)
 	end(p, rule);
 }
 
-/* A device register has 1 to 8 bytes, what is written to a file of /sys a few more. Only such
- * transfers are looked at, since a descriptor can have any number, and read and write are what
- * all other programs do all the time. */
-static void small(struct program *p, long number, uint32_t least_fd, uint32_t limit)
+/* A descriptor can have any number, and read and write are what all other programs do all the time,
+ * most often with more bytes at once. Of standard input, output and error only what accesses a device's
+ * register or a file of /sys is looked at. */
+static void transfers(struct program *p, long number, uint32_t least, uint32_t most)
 {
 	size_t rule = begin(p, number);
 
-	load(p, LOW(0));
-	act_unless(p, BPF_JGE, least_fd, ALLOW);
 	load(p, HIGH(2));
 	act_unless(p, BPF_JEQ, 0, ALLOW);
 	load(p, LOW(2));
-	act_if(p, BPF_JGT, limit, ALLOW);
-	result(p, NOTIFY);
+	act_if(p, BPF_JGT, CL_MOST_BYTES, ALLOW);
+	load(p, LOW(0));
+	act_if(p, BPF_JGT, STDERR_FILENO, NOTIFY);
+	load(p, LOW(2));
+	act_if(p, BPF_JGT, most, ALLOW);
+	act_if(p, BPF_JGE, least, NOTIFY);
+	result(p, ALLOW);
 	end(p, rule);
 }
 
@@ -141,16 +148,21 @@ static void ioctls(struct program *p)
 	end(p, rule);
 }
 
-/* Shared mappings of files: a program's own code and data are private ones. */
+/* Mappings of files, but those of a program's own code and data, which the dynamic linker of glibc marks.
+ * Files that have a region of a device there are not to be had otherwise. */
 static void mappings(struct program *p)
 {
 	size_t rule = begin(p, SYS_mmap);
 
 	load(p, LOW(4));
 	act_if(p, BPF_JEQ, UINT32_MAX, ALLOW);
+	load(p, HIGH(5));
+	act_if(p, BPF_JGE, REGION_ONE >> 32, NOTIFY);
 	load(p, LOW(3));
+	act_if(p, BPF_JSET, MAP_ANONYMOUS, ALLOW);
 	act_if(p, BPF_JSET, MAP_SHARED, NOTIFY);
-	result(p, ALLOW);
+	act_if(p, BPF_JSET, MAP_DENYWRITE, ALLOW);
+	result(p, NOTIFY);
 	end(p, rule);
 }
 
@@ -196,8 +208,9 @@ int cl_seccomp_filter(struct sock_filter *filter, size_t room, bool eventfds)
 	/* It would read and write behind our back. */
 	always(p, SYS_io_uring_setup, SECCOMP_RET_ERRNO | ENOSYS);
 
-	small(p, SYS_read, 3, CL_SMALL_READ);
-	small(p, SYS_write, 0, CL_SMALL_WRITE);
+	/* Shells read their input by single bytes. */
+	transfers(p, SYS_read, 2, CL_MOST_READ_STANDARD);
+	transfers(p, SYS_write, 0, CL_MOST_WRITTEN_STANDARD);
 	mappings(p);
 	opens(p);
 	ioctls(p);
@@ -245,6 +258,12 @@ static enum cl_call_name name_of(int number)
 	case SYS_prctl: return CL_CALL_PRCTL;
 	case SYS_read: return CL_CALL_READ;
 	case SYS_write: return CL_CALL_WRITE;
+	case SYS_readv: return CL_CALL_READV;
+	case SYS_writev: return CL_CALL_WRITEV;
+	case SYS_lseek: return CL_CALL_LSEEK;
+	case SYS_sendfile: return CL_CALL_SENDFILE;
+	case SYS_splice: return CL_CALL_SPLICE;
+	case SYS_copy_file_range: return CL_CALL_COPY_FILE_RANGE;
 	case SYS_pread64: return CL_CALL_PREAD;
 	case SYS_pwrite64: return CL_CALL_PWRITE;
 	case SYS_preadv: return CL_CALL_PREADV;

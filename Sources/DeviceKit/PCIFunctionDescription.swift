@@ -35,60 +35,21 @@ public struct PCIFunctionDescription: Sendable {
     }
   }
 
+  /// How a function is reset without its neighbours.
+  public enum Reset: String, Hashable, Sendable, CaseIterable {
+    /// Not at all.
+    case none
+    /// By a function level reset.
+    case flr
+    /// By a trip to D3hot and back; needs `powerManagement`, without `keepsState`.
+    case pm
+    /// With the bus that it is on, as long as nothing else is there.
+    case bus
+  }
+
   public enum InterruptPin: UInt8, Sendable {
     case none = 0
     case a, b, c, d
-  }
-
-  public struct MSI: Hashable, Sendable {
-    /// 1, 2, 4, 8, 16 or 32.
-    public var vectors: Int
-    public var is64Bit: Bool
-    public var perVectorMasking: Bool
-
-    public init(vectors: Int, is64Bit: Bool = true, perVectorMasking: Bool = false) {
-      self.vectors = vectors
-      self.is64Bit = is64Bit
-      self.perVectorMasking = perVectorMasking
-    }
-  }
-
-  /// The MSI-X capability. The table and the pending bits are the bus's: the model sees no access to them.
-  public struct MSIX: Hashable, Sendable {
-    /// A place in a memory BAR.
-    public struct Place: Hashable, Sendable {
-      public var bar: Int
-      /// Bytes from the start of the BAR, a multiple of 8.
-      public var offset: UInt64
-
-      public init(bar: Int, offset: UInt64) {
-        self.bar = bar
-        self.offset = offset
-      }
-    }
-
-    /// 1 to 2048.
-    public var vectors: Int
-    /// The table, 16 bytes a vector.
-    public var table: Place
-    /// The pending bit array, 8 bytes for each 64 vectors.
-    public var pending: Place
-
-    public init(vectors: Int, table: Place, pending: Place) {
-      self.vectors = vectors
-      self.table = table
-      self.pending = pending
-    }
-
-    /// The bytes that the table takes of its BAR.
-    public var tableRange: Range<UInt64> {
-      table.offset..<(table.offset + 16 * UInt64(vectors))
-    }
-
-    /// The bytes that the pending bits take of their BAR.
-    public var pendingRange: Range<UInt64> {
-      pending.offset..<(pending.offset + 8 * UInt64((vectors + 63) / 64))
-    }
   }
 
   public var vendorID: UInt16
@@ -100,17 +61,28 @@ public struct PCIFunctionDescription: Sendable {
   public var subsystemID: UInt16
   /// BAR number (0 to 5) to BAR.
   public var bars: [Int: BAR]
+  /// The expansion ROM's image, from its signature 55 aa on; nil for none.
+  public var rom: [UInt8]?
   public var interruptPin: InterruptPin
   public var msi: MSI?
   public var msix: MSIX?
-  /// Whether the function has a way to be reset by itself.
-  public var hasReset: Bool
+  public var powerManagement: PowerManagement?
+  /// Makes the function one of PCI Express, with 4096 bytes of configuration space.
+  public var express: Express?
+  /// Capabilities of the vendor's own.
+  public var vendorSpecific: [VendorSpecific] = []
+  /// Behind the first 256 bytes, for functions of PCI Express.
+  public var extended: [ExtendedCapability] = []
+  /// How the function is reset by itself.
+  public var reset: Reset
 
   public init(
     vendorID: UInt16, deviceID: UInt16, revision: UInt8 = 0, classCode: UInt32,
     subsystemVendorID: UInt16 = 0, subsystemID: UInt16 = 0, bars: [Int: BAR] = [:],
-    interruptPin: InterruptPin = .none, msi: MSI? = nil, msix: MSIX? = nil,
-    hasReset: Bool = true
+    rom: [UInt8]? = nil, interruptPin: InterruptPin = .none, msi: MSI? = nil, msix: MSIX? = nil,
+    powerManagement: PowerManagement? = nil, express: Express? = nil,
+    vendorSpecific: [VendorSpecific] = [], extended: [ExtendedCapability] = [],
+    reset: Reset = .flr
   ) {
     self.vendorID = vendorID
     self.deviceID = deviceID
@@ -119,26 +91,22 @@ public struct PCIFunctionDescription: Sendable {
     self.subsystemVendorID = subsystemVendorID
     self.subsystemID = subsystemID
     self.bars = bars
+    self.rom = rom
     self.interruptPin = interruptPin
     self.msi = msi
     self.msix = msix
-    self.hasReset = hasReset
+    self.powerManagement = powerManagement
+    self.express = express
+    self.vendorSpecific = vendorSpecific
+    self.extended = extended
+    self.reset = reset
   }
-}
 
-/// A kind of PCI function that a topology can name.
-public struct PCIFunctionKind: Sendable {
-  /// The name in a topology file: `edu`.
-  public var name: String
-  public var description: PCIFunctionDescription
-  public var make: @Sendable (_ port: any PCIFunctionPort) -> any PCIFunctionModel
-
-  public init(
-    name: String, description: PCIFunctionDescription,
-    make: @escaping @Sendable (_ port: any PCIFunctionPort) -> any PCIFunctionModel
-  ) {
-    self.name = name
-    self.description = description
-    self.make = make
+  /// Bytes of the expansion ROM's BAR: the image's, up to a power of two; 0 without one.
+  public var romSize: UInt64 {
+    guard let rom else { return 0 }
+    var size: UInt64 = 2048
+    while size < UInt64(rom.count) { size *= 2 }
+    return size
   }
 }

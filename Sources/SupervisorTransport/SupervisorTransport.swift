@@ -96,6 +96,7 @@ public struct SupervisorTransport: Sendable {
       ) { identity in
         files.file(OpenFiles.Key(identity))?.file
       }
+      clients.canMap = true
       if let eventfds {
         clients.eventfd = { (thread, fd) throws(Errno) in
           try eventfds.copy(of: fd, thread, events)

@@ -49,6 +49,8 @@ public final class ProcessClient: Client {
 
   public var canMap: Bool { shared.canMap }
 
+  public var canMapRegisters: Bool { shared.canMapRegisters }
+
   public func lockedMemoryLimit() throws(Errno) -> UInt64 {
     try thread.lockedMemoryLimit()
   }
@@ -68,6 +70,9 @@ public struct ClientServices: Sendable {
 
   /// Whether clients can map what a file's `mmap` gives.
   public var canMap = false
+
+  /// Whether we see each access to registers that clients map.
+  public var canMapRegisters = false
 
   public init(
     events: EventMonitor, logger: Logger, rightsNeeded: String,

@@ -1,4 +1,5 @@
 public import ClientAccess
+public import DeviceKit
 public import SystemPackage
 
 /// An open file description: what the kernel's `struct file` is to a VFIO driver.
@@ -34,6 +35,17 @@ public protocol VFIOFile: AnyObject, Sendable {
   /// - Throws: `ENODEV` where this kind of file cannot be mapped, `EINVAL` where that part cannot.
   func mmap(_ request: MapRequest) throws(Errno) -> MapBacking
 
+  /// A client reads `width` bytes of registers that it has mapped, at `offset` of the file.
+  ///
+  /// - Throws: what raises SIGBUS in the client.
+  func load(at offset: UInt64, width: AccessWidth) throws(Errno) -> UInt64
+
+  /// The same for a write.
+  func store(at offset: UInt64, width: AccessWidth, value: UInt64) throws(Errno)
+
+  /// Whether the file has a position that lseek(2) moves; without, that fails with `ESPIPE`.
+  var hasPosition: Bool { get }
+
   /// Whether a descriptor that an ioctl hands out for it is closed by exec.
   var closesOnExec: Bool { get }
 
@@ -42,6 +54,17 @@ public protocol VFIOFile: AnyObject, Sendable {
 }
 
 extension VFIOFile {
+  public func load(at offset: UInt64, width: AccessWidth) throws(Errno) -> UInt64 {
+    throw .ioError
+  }
+
+  public func store(at offset: UInt64, width: AccessWidth, value: UInt64) throws(Errno) {
+    throw .ioError
+  }
+
+  /// As files without `llseek` had one when the draft was written (fs/read_write.c).
+  public var hasPosition: Bool { true }
+
   /// As the draft's descriptors are.
   public var closesOnExec: Bool { false }
 

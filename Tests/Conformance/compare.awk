@@ -20,7 +20,8 @@ file == 1 {
   sub(/: .*/, "", name)
   section = name
   sub(/\..*/, "", section)
-  key = name SUBSEP ++turn[file, name]
+  turn[file, name]++
+  key = name SUBSEP turn[file, name]
 }
 
 file == 2 {

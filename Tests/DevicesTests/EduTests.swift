@@ -41,7 +41,7 @@ struct EduTests {
     #expect(description.bars == [0: .memory32(size: 1 << 20)])
     #expect(description.interruptPin == .a)
     #expect(description.msi == .init(vectors: 1, is64Bit: true))
-    #expect(description.hasReset)
+    #expect(description.reset == .flr)
   }
 
   @Test func catalogue() {

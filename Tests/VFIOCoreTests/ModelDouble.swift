@@ -54,5 +54,5 @@ extension PCIFunctionDescription {
       4: .memory32(size: 18 + 14, prefetchable: true),
     ],
     interruptPin: .b, msi: .init(vectors: 4, is64Bit: true, perVectorMasking: true),
-    hasReset: false)
+    reset: .none)
 }

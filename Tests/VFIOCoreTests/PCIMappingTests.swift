@@ -20,7 +20,7 @@ struct PCIMappingTests {
     ],
     msix: .init(
       vectors: Int(page / 16), table: .init(bar: 4, offset: 2 * page + 8),
-      pending: .init(bar: 4, offset: 7 * page)))
+      pending: .init(bar: 0, offset: 0x80000)))
 
   private let b: PCIBench
   private let model: ModelDouble

@@ -15,5 +15,6 @@
 #include "cl_signals.h"
 #include "cl_stat.h"
 #include "cl_thread.h"
+#include "cl_trap.h"
 
 #endif

@@ -13,10 +13,11 @@ int cl_memfile(const char *name);
 int cl_snapshot(const char *name, const void *bytes, size_t size);
 /* A sparse file of `size` bytes that nobody can resize, and so can be mapped without a SIGBUS to fear. */
 int cl_shared_memory(const char *name, uint64_t size);
-/* A description of its own, with the lock that tells whether it is open. */
-int cl_memfile_open(int file, int flags);
+/* A description of its own, with a lock on the byte at `place` that tells whether it is open, and its
+ * position there. Past the end of the file, reads give nothing and writes fail. */
+int cl_memfile_open(int file, int flags, int64_t place);
 /* Whether a description with the lock is open somewhere. */
-bool cl_memfile_is_open(int file);
+bool cl_memfile_is_open(int file, int64_t place);
 
 int cl_inotify(void);
 /* Watches for closes of the file behind one of our descriptors: the watch. */

@@ -8,8 +8,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Reads and writes of at most so many bytes are notified, whatever their descriptor. */
-enum { CL_SMALL_READ = 8, CL_SMALL_WRITE = 32 };
+/* Reads and writes of at most so many bytes are notified; of the standard descriptors, which programs
+ * use all the time, fewer. */
+enum { CL_MOST_BYTES = 4096, CL_MOST_READ_STANDARD = 8, CL_MOST_WRITTEN_STANDARD = 32 };
 
 /* Writes the filter and returns its length in instructions, -E2BIG where `room` is too small.
  * With `eventfds`, their making is notified too. */
@@ -26,6 +27,12 @@ enum cl_call_name {
 	CL_CALL_PRCTL,
 	CL_CALL_READ,
 	CL_CALL_WRITE,
+	CL_CALL_READV,
+	CL_CALL_WRITEV,
+	CL_CALL_LSEEK,
+	CL_CALL_SENDFILE,
+	CL_CALL_SPLICE,
+	CL_CALL_COPY_FILE_RANGE,
 	CL_CALL_PREAD,
 	CL_CALL_PWRITE,
 	CL_CALL_PREADV,

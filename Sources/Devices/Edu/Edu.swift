@@ -12,7 +12,7 @@ public final class Edu: PCIFunctionModel {
       vendorID: 0x1234, deviceID: 0x11e8, revision: 0x10, classCode: 0x00ff00,
       subsystemVendorID: 0x1af4, subsystemID: 0x1100,
       bars: [0: .memory32(size: 1 << 20)], interruptPin: .a,
-      msi: .init(vectors: 1, is64Bit: true), hasReset: true),
+      msi: .init(vectors: 1, is64Bit: true), reset: .flr),
     make: { Edu(port: $0) })
 
   enum Register {

@@ -15,23 +15,33 @@ struct FileCalls: Sendable {
 
   /// The file that a descriptor of the caller leads to. Where it is none of ours, the call has been let go.
   func file(_ call: Call, _ descriptor: UInt64) -> OpenFile? {
+    // The thread was looked at by its number: it must have been the caller's still.
+    guard let file = find(call, descriptor), call.isWaiting else {
+      call.proceed()
+      return nil
+    }
+    return file
+  }
+
+  private func find(_ call: Call, _ descriptor: UInt64) -> OpenFile? {
+    if files.isEmpty { return nil }
     do throws(Errno) {
-      let file = try files.file(Call.int(descriptor), of: call.thread)
-      // The thread was looked at by its number: it must have been the caller's still.
-      guard let file, call.isWaiting else {
-        call.proceed()
-        return nil
-      }
-      return file
+      return try files.file(Call.int(descriptor), of: call.thread)
     } catch {
       if error != .badFileDescriptor {
         logger.debug(
           "cannot look at a descriptor",
           metadata: ["pid": "\(call.thread.id)", "errno": "\(error)"])
       }
-      call.proceed()
       return nil
     }
+  }
+
+  /// Answers what moves data between two descriptors: drivers of VFIO have no such operation
+  /// (fs/splice.c).
+  func refuse(_ call: Call, either first: UInt64, _ second: UInt64) {
+    let isOurs = find(call, first) != nil || find(call, second) != nil
+    if isOurs && call.isWaiting { call.fail(.invalidArgument) } else { call.proceed() }
   }
 
   // MARK: ioctl
@@ -84,9 +94,12 @@ struct FileCalls: Sendable {
     do throws(Errno) {
       let request = MapRequest(
         offset: call.argument5, length: call.argument1, isShared: call.argument3 & 1 != 0)
-      // The client has no memory file to map yet, and is not told that it could.
-      _ = try open.file.mmap(request)
-      throw Errno.invalidArgument
+      let backing = try open.file.mmap(request)
+      // The client's descriptor is one of the backing file, as long as it maps what we were asked about.
+      guard backing.memory === open.file.memory, backing.offset == request.offset else {
+        throw .invalidArgument
+      }
+      call.allow()
     } catch {
       call.fail(error)
     }

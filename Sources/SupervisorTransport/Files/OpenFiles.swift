@@ -8,27 +8,28 @@ import VFIOCore
 
 /// One open description in the process tree that leads to us.
 ///
-/// In the client it is an empty memory file. Which one, says its inode; whether it is still open
-/// anywhere, says a lock that the description holds.
+/// In the client it is a memory file: which one, says its inode, and whether it is still open anywhere, a
+/// lock that the description holds.
 final class OpenFile: Sendable {
   let file: any VFIOFile
   /// The open flags.
   let flags: Int32
   /// Opened by its path, and not handed out by an ioctl on another file.
   let isNode: Bool
-  fileprivate let memfile: OwnedFD
-  fileprivate let watch: Int32
+  /// The file position, in bytes. The kernel's own stays at `place`, where there is nothing to read: what it
+  /// carries out without asking us gives no data, rather than wrong one.
+  let position = Mutex<UInt64>(0)
+  /// Where the lock is: a number of its own for each description.
+  fileprivate let place: Int64
   fileprivate let key: OpenFiles.Key
 
   fileprivate init(
-    _ file: any VFIOFile, flags: Int32, isNode: Bool, memfile: consuming OwnedFD, watch: Int32,
-    key: OpenFiles.Key
+    _ file: any VFIOFile, flags: Int32, isNode: Bool, place: Int64, key: OpenFiles.Key
   ) {
     self.isNode = isNode
     self.file = file
     self.flags = flags
-    self.memfile = memfile
-    self.watch = watch
+    self.place = place
     self.key = key
   }
 
@@ -39,16 +40,37 @@ final class OpenFile: Sendable {
 /// All of them, and how we learn that one is closed.
 ///
 /// inotify tells that a description was closed, before its lock is gone and perhaps once for several:
-/// it is the reason to look, the lock is the truth.
+/// it is the reason to look, the lock is the truth. What a client has mapped keeps the description.
 final class OpenFiles: Sendable {
   struct Key: Hashable, Sendable {
     var device: UInt64
     var inode: UInt64
   }
 
+  /// A memory file that clients have open.
+  private struct Standin {
+    let descriptor: Int32
+    /// Keeps the descriptor open.
+    let owner: any AnyObject & Sendable
+    let watch: Int32
+    /// One, but of memory that all who have its device open share.
+    var opens: [OpenFile] = []
+  }
+
+  /// An empty memory file, for what cannot be mapped.
+  private final class EmptyFile: Sendable {
+    let fd: OwnedFD
+
+    init() throws(Errno) {
+      fd = OwnedFD(owning: try cl_memfile("vfio-cused").checked())
+    }
+  }
+
   private struct State {
-    var byKey: [Key: OpenFile] = [:]
-    var byWatch: [Int32: OpenFile] = [:]
+    var byKey: [Key: Standin] = [:]
+    var byWatch: [Int32: Key] = [:]
+    /// Far from where a client would lock anything, and past the end of all memory files.
+    var nextPlace: Int64 = 1 << 61
   }
 
   /// How often the thread looks at a description that an event named and that holds its lock still.
@@ -73,17 +95,26 @@ final class OpenFiles: Sendable {
 
   // MARK: Looking up
 
+  /// Whether no client has anything of ours open, as is so in programs that have nothing to do with VFIO.
+  var isEmpty: Bool { state.withLock { $0.byKey.isEmpty } }
+
   /// What a descriptor of a client leads to, nil for something else.
   ///
   /// - Throws: `EBADF` when it is not open, or why we may not look.
   func file(_ fd: Int32, of thread: ClientThread) throws(Errno) -> OpenFile? {
     var key = cl_file_key()
     try cl_client_file_key(thread.id, fd, &key).checked()
-    return file(Key(device: key.device, inode: key.inode))
+    let opens = opens(Key(device: key.device, inode: key.inode))
+    if opens.count < 2 { return opens.first }
+    let place = try ProcFS.position(of: thread.id, fd: fd)
+    return opens.first { UInt64($0.place) == place } ?? opens.first
   }
 
-  func file(_ key: Key) -> OpenFile? {
-    state.withLock { $0.byKey[key] }
+  /// What a memory file stands for; one of several that are the same device.
+  func file(_ key: Key) -> OpenFile? { opens(key).first }
+
+  private func opens(_ key: Key) -> [OpenFile] {
+    state.withLock { $0.byKey[key]?.opens ?? [] }
   }
 
   // MARK: Handing out
@@ -108,36 +139,61 @@ final class OpenFiles: Sendable {
   private func make(
     _ file: any VFIOFile, flags: Int32, isNode: Bool
   ) throws(Errno) -> (OpenFile, Int32) {
-    do throws(Errno) {
-      let memfile = OwnedFD(owning: try cl_memfile("vfio-cused").checked())
-      var key = cl_file_key()
-      try cl_file_key(memfile.rawValue, &key).checked()
-      let watch = try cl_inotify_watch(inotify.rawValue, memfile.rawValue).checked()
-      let kept = flags & (O_ACCMODE | O_NONBLOCK | O_APPEND)
-      let description = try cl_memfile_open(memfile.rawValue, kept).checked()
-      let open = OpenFile(
-        file, flags: flags, isNode: isNode, memfile: memfile, watch: watch,
-        key: Key(device: key.device, inode: key.inode))
-      state.withLock {
-        $0.byKey[open.key] = open
-        $0.byWatch[open.watch] = open
+    let made: Result<(OpenFile, Int32), Errno> = state.withLock { state in
+      do throws(Errno) {
+        let (key, standin) = try standin(for: file, &state)
+        let place = state.nextPlace
+        state.nextPlace += 1
+        let kept = flags & (O_ACCMODE | O_NONBLOCK | O_APPEND)
+        let description = try cl_memfile_open(standin.descriptor, kept, place).checked()
+        let open = OpenFile(file, flags: flags, isNode: isNode, place: place, key: key)
+        state.byKey[key, default: standin].opens.append(open)
+        state.byWatch[standin.watch] = key
+        return .success((open, description))
+      } catch {
+        return .failure(error)
       }
-      return (open, description)
-    } catch {
-      // A watch goes with its file.
-      file.release()
-      throw error
     }
+    // A watch without an open file goes with its inode, or is there for the next one.
+    if case .failure = made { file.release() }
+    return try made.get()
+  }
+
+  private func standin(
+    for file: any VFIOFile, _ state: inout State
+  ) throws(Errno) -> (Key, Standin) {
+    let descriptor: Int32
+    let owner: any AnyObject & Sendable
+    if let memory = file.memory {
+      (descriptor, owner) = (memory.descriptor, memory)
+    } else {
+      let empty = try EmptyFile()
+      (descriptor, owner) = (empty.fd.rawValue, empty)
+    }
+    var c = cl_file_key()
+    try cl_file_key(descriptor, &c).checked()
+    let key = Key(device: c.device, inode: c.inode)
+    if let known = state.byKey[key] { return (key, known) }
+    let watch = try cl_inotify_watch(inotify.rawValue, descriptor).checked()
+    return (key, Standin(descriptor: descriptor, owner: owner, watch: watch))
   }
 
   /// - Returns: false when somebody else has done so.
   private func forget(_ open: OpenFile) -> Bool {
-    let wasKnown = state.withLock { state in
-      state.byWatch[open.watch] = nil
-      return state.byKey.removeValue(forKey: open.key) != nil
+    state.withLock { state in
+      guard var standin = state.byKey[open.key],
+        let index = standin.opens.firstIndex(where: { $0 === open })
+      else { return false }
+      standin.opens.remove(at: index)
+      if standin.opens.isEmpty {
+        state.byKey[open.key] = nil
+        state.byWatch[standin.watch] = nil
+        _ = cl_inotify_unwatch(inotify.rawValue, standin.watch)
+      } else {
+        state.byKey[open.key] = standin
+      }
+      return true
     }
-    if wasKnown { _ = cl_inotify_unwatch(inotify.rawValue, open.watch) }
-    return wasKnown
   }
 
   // MARK: Closes
@@ -170,13 +226,16 @@ final class OpenFiles: Sendable {
       }
     }
     for watch in doubtful.keys {
-      guard let open = state.withLock({ $0.byWatch[watch] }) else {
+      let standin = state.withLock { state in state.byWatch[watch].flatMap { state.byKey[$0] } }
+      guard let standin else {
         doubtful[watch] = nil
         continue
       }
-      if cl_memfile_is_open(open.memfile.rawValue) { continue }
-      doubtful[watch] = nil
-      if forget(open) { open.file.release() }
+      for open in standin.opens where !cl_memfile_is_open(standin.descriptor, open.place) {
+        // There may be news of others of the same file.
+        if standin.opens.count == 1 { doubtful[watch] = nil }
+        if forget(open) { open.file.release() }
+      }
     }
   }
 
@@ -201,7 +260,8 @@ final class OpenFiles: Sendable {
   /// Releases everything: the process tree is gone.
   func releaseAll() {
     settle()
-    for open in state.withLock({ Array($0.byKey.values) }) where forget(open) {
+    let left = state.withLock { $0.byKey.values.flatMap(\.opens) }
+    for open in left where forget(open) {
       open.file.release()
     }
   }

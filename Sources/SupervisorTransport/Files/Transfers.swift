@@ -34,10 +34,43 @@ struct Transfers: Sendable {
     transfer(call, isWrite: isWrite, one(call), .at(call.argument3))
   }
 
+  func readv(_ call: Call, isWrite: Bool) {
+    transfer(call, isWrite: isWrite, many(call), .position)
+  }
+
   /// preadv, pwritev; with `hasFlags` preadv2, pwritev2, which can mean the position too.
   func preadv(_ call: Call, isWrite: Bool, hasFlags: Bool = false) {
     let place = hasFlags && call.argument3 == .max ? Place.position : .at(call.argument3)
     transfer(call, isWrite: isWrite, many(call), place)
+  }
+
+  /// As of a character device, which has no size (fs/read_write.c, `default_llseek`).
+  func lseek(_ call: Call) {
+    guard let open = calls.file(call, call.argument0) else { return }
+    let offset = Int64(bitPattern: call.argument1)
+    do throws(Errno) {
+      guard open.file.hasPosition else { throw .illegalSeek }
+      let position = try open.position.withLock { position throws(Errno) in
+        switch Call.int(call.argument2) {
+        case SEEK_SET, SEEK_END: try Self.move(&position, from: 0, by: offset)
+        case SEEK_CUR: try Self.move(&position, from: Int64(position), by: offset)
+        case 3, 4: throw .noSuchAddressOrDevice  // SEEK_DATA, SEEK_HOLE
+        default: throw .invalidArgument
+        }
+        return position
+      }
+      call.answer(Int64(position))
+    } catch {
+      call.fail(error)
+    }
+  }
+
+  private static func move(
+    _ position: inout UInt64, from start: Int64, by offset: Int64
+  ) throws(Errno) {
+    let (sum, overflow) = start.addingReportingOverflow(offset)
+    guard !overflow, let target = UInt64(exactly: sum) else { throw .invalidArgument }
+    position = target
   }
 
   // MARK: Where from and where to
@@ -98,9 +131,9 @@ struct Transfers: Sendable {
       case .at(let offset):
         call.answer(Int64(try move(open.file, call.thread, isWrite, pieces, offset)))
       case .position:
-        let position = try Position(Call.int(call.argument0), of: call.thread)
-        let n = try move(open.file, call.thread, isWrite, pieces, position.offset)
-        position.advance(n)
+        let offset = open.position.withLock { $0 }
+        let n = try move(open.file, call.thread, isWrite, pieces, offset)
+        open.position.withLock { $0 = offset + UInt64(n) }
         call.answer(Int64(n))
       }
     } catch {
@@ -165,28 +198,5 @@ struct Transfers: Sendable {
       try body(piece.address, UnsafeMutableRawBufferPointer(rebasing: buffer[start..<end]))
       start = end
     }
-  }
-}
-
-/// The position of a client's open description, which the kernel keeps for us.
-private struct Position: ~Copyable {
-  /// The same description for as long as this takes; negative where we may not have it.
-  private let copy: Int32
-  let offset: UInt64
-
-  init(_ fd: Int32, of thread: ClientThread) throws(Errno) {
-    let tgid = try ProcFS.status(of: thread.id).tgid
-    let process = OwnedFD(owning: try cl_pidfd_open(tgid).checked())
-    offset = try ProcFS.position(of: thread.id, fd: fd)
-    copy = cl_pidfd_getfd(process.rawValue, fd)
-  }
-
-  /// Where the description is out of reach, the position stays.
-  func advance(_ bytes: Int) {
-    if copy >= 0 { lseek(copy, off_t(bytes), SEEK_CUR) }
-  }
-
-  deinit {
-    if copy >= 0 { _ = cl_close(copy) }
   }
 }

@@ -21,6 +21,12 @@ struct Dispatcher: Sendable {
     case CL_CALL_PRCTL: dumpable.prctl(call)
     case CL_CALL_READ: transfers.read(call)
     case CL_CALL_WRITE: transfers.write(call)
+    case CL_CALL_READV: transfers.readv(call, isWrite: false)
+    case CL_CALL_WRITEV: transfers.readv(call, isWrite: true)
+    case CL_CALL_LSEEK: transfers.lseek(call)
+    case CL_CALL_SENDFILE: files.refuse(call, either: call.argument0, call.argument1)
+    case CL_CALL_SPLICE, CL_CALL_COPY_FILE_RANGE:
+      files.refuse(call, either: call.argument0, call.argument2)
     case CL_CALL_PREAD: transfers.pread(call, isWrite: false)
     case CL_CALL_PWRITE: transfers.pread(call, isWrite: true)
     case CL_CALL_PREADV: transfers.preadv(call, isWrite: false)

@@ -14,11 +14,14 @@ final class Trace: Sendable {
   }
 
   /// To be called while the caller still waits, so that its memory can be looked at.
-  func record(_ call: Call, _ result: Result<Int64, Errno>) {
+  ///
+  /// - Parameter result: nil where the kernel will find it.
+  func record(_ call: Call, _ result: Result<Int64, Errno>?) {
     guard let arrival = call.arrival else { return }
     let microseconds = (ContinuousClock.now - arrival) / .microseconds(1)
     let outcome =
       switch result {
+      case nil: "?"
       case .success(let value): "\(value)"
       case .failure(let error): "-1 \(Self.name(of: error))"
       }

@@ -1,4 +1,5 @@
 import ClientAccess
+import DeviceKit
 import SystemPackage
 
 /// An open descriptor of a device: everything on it goes to the device's bus driver.
@@ -7,13 +8,13 @@ final class DeviceFile: VFIOFile {
   private let device: Device
   private let ops: any DeviceOps
   private let data: DeviceData
-  let closesOnExec: Bool
+  private let abi: ABI
 
   /// The device and its set count this file as open already, and `ops.open` has succeeded.
   init(
-    vfio: VFIO, device: Device, ops: any DeviceOps, data: DeviceData, closesOnExec: Bool = false
+    vfio: VFIO, device: Device, ops: any DeviceOps, data: DeviceData, abi: ABI = .draft2011
   ) {
-    self.closesOnExec = closesOnExec
+    self.abi = abi
     self.vfio = vfio
     self.device = device
     self.ops = ops
@@ -43,6 +44,18 @@ final class DeviceFile: VFIOFile {
   func mmap(_ request: MapRequest) throws(Errno) -> MapBacking {
     try ops.mmap(data, request)
   }
+
+  func load(at offset: UInt64, width: AccessWidth) throws(Errno) -> UInt64 {
+    try ops.load(data, at: offset, width: width)
+  }
+
+  func store(at offset: UInt64, width: AccessWidth, value: UInt64) throws(Errno) {
+    try ops.store(data, at: offset, width: width, value: value)
+  }
+
+  var hasPosition: Bool { abi == .draft2011 }
+
+  var closesOnExec: Bool { abi == .mainline }
 
   func release() {
     ops.release(data)

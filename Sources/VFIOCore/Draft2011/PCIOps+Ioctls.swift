@@ -9,7 +9,7 @@ extension PCIOps {
   ) throws(Errno) {
     var info = try client.argument(Draft2011.DeviceInfo.self, at: argument)
     try info.flags.check(knowing: .all)
-    info.flags = function.kind.description.hasReset ? [.pci, .reset] : .pci
+    info.flags = function.hasReset ? [.pci, .reset] : .pci
     info.numRegions = UInt32(PCIRegion.allCases.count)
     info.numIRQs = UInt32(PCIInterrupt.allCases.count)
     try client.store(info, to: ClientAddress(argument))
@@ -47,15 +47,15 @@ extension PCIOps {
     let header = try eventfdsHeader(argument, client)
     let interrupt = try interrupt(header.index)
     guard header.count <= UInt32(function.count(of: interrupt)) else { throw .invalidArgument }
-    if header.count == 0 { return try function.pins.clearSignals(interrupt) }
+    if header.count == 0 { return try function.pins.disable(interrupt) }
     let descriptors = try eventfds(header, argument, client)
-    try function.pins.checkNoneSet()
+    guard function.pins.enabledInterrupt == nil else { throw .invalidArgument }
     var signals: [(any EventSignal)?] = []
     for descriptor in descriptors {
       let isNone = descriptor == Draft2011.IRQEventfds.none
       signals.append(isNone ? nil : try client.eventfd(descriptor))
     }
-    try function.pins.setSignals(interrupt, signals)
+    try function.pins.enable(interrupt, signals)
   }
 
   func unmaskIRQ(
@@ -75,7 +75,7 @@ extension PCIOps {
     guard try interrupt(header.index) == .intx, header.count <= 1 else { throw .invalidArgument }
     let descriptor = try eventfds(header, argument, client).first ?? Draft2011.IRQEventfds.none
     if descriptor == Draft2011.IRQEventfds.none { return function.pins.clearUnmaskSignal() }
-    try function.pins.checkUnmaskSignalFree()
+    guard function.pins.hasUnmaskSignal == false else { throw .invalidArgument }
     try function.pins.setUnmaskSignal(client.eventfd(descriptor))
   }
 

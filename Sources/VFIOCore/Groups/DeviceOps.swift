@@ -1,4 +1,5 @@
 public import ClientAccess
+public import DeviceKit
 public import SystemPackage
 
 /// What a bus driver registers with a bound device and gets back when it unbinds it: opaque to the core.
@@ -46,6 +47,16 @@ public protocol DeviceOps: AnyObject, Sendable {
   /// - Throws: `EINVAL` for what cannot be mapped.
   func mmap(_ data: DeviceData, _ request: MapRequest) throws(Errno) -> MapBacking
 
+  /// A client reads `width` bytes of registers that `mmap` let it map.
+  ///
+  /// - Throws: what raises SIGBUS in the client; the default has no such registers.
+  func load(_ data: DeviceData, at offset: UInt64, width: AccessWidth) throws(Errno) -> UInt64
+
+  /// The same for a write.
+  func store(
+    _ data: DeviceData, at offset: UInt64, width: AccessWidth, value: UInt64
+  ) throws(Errno)
+
   /// Somebody wants a device back that a client has open, and waits: the `request` of today's kernels.
   /// Called again every ten seconds. Does nothing by default.
   func request(_ data: DeviceData)
@@ -57,6 +68,18 @@ public protocol DeviceOps: AnyObject, Sendable {
 
 extension DeviceOps {
   public func memory(_ data: DeviceData) -> SharedMemory? { nil }
+
+  public func load(
+    _ data: DeviceData, at offset: UInt64, width: AccessWidth
+  ) throws(Errno) -> UInt64 {
+    throw .ioError
+  }
+
+  public func store(
+    _ data: DeviceData, at offset: UInt64, width: AccessWidth, value: UInt64
+  ) throws(Errno) {
+    throw .ioError
+  }
 
   public func request(_ data: DeviceData) {}
 

@@ -15,6 +15,8 @@ final class ContainerFile: VFIOFile {
 
   var description: String { "container \(id.rawValue)" }
 
+  var hasPosition: Bool { false }
+
   func ioctl(
     _ request: UInt32, _ argument: UInt64, from client: any Client
   ) throws(Errno) -> IoctlResult {

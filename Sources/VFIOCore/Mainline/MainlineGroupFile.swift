@@ -15,6 +15,8 @@ final class MainlineGroupFile: VFIOFile {
 
   var description: String { "group \(id.number)" }
 
+  var hasPosition: Bool { false }
+
   func ioctl(
     _ request: UInt32, _ argument: UInt64, from client: any Client
   ) throws(Errno) -> IoctlResult {

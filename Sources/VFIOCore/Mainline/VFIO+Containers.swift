@@ -101,6 +101,6 @@ extension VFIO {
       throw error
     }
     logger.debug("device opened", metadata: ["device": "\(device)", "group": "\(group)"])
-    return DeviceFile(vfio: self, device: device, ops: ops, data: data, closesOnExec: true)
+    return DeviceFile(vfio: self, device: device, ops: ops, data: data, abi: .mainline)
   }
 }

@@ -8,9 +8,13 @@ struct PCIAddressSpaceLayout {
   private var memory64: Range<UInt64> = 0x40_0000_0000..<0x1_0000_0000_0000
   private var io: Range<UInt64> = 0x1000..<0x1_0000
 
-  /// - Returns: BAR number to address; none for a BAR that no room is left for.
-  mutating func place(_ bars: [Int: PCIFunctionDescription.BAR]) -> [Int: UInt64] {
+  /// - Returns: BAR number to address, the ROM being number 6; none for a BAR that no room is left for.
+  mutating func place(_ description: PCIFunctionDescription) -> [Int: UInt64] {
     var addresses: [Int: UInt64] = [:]
+    var bars = description.bars
+    if description.rom != nil {
+      bars[PCIFunctionDescription.romNumber] = .memory32(size: description.romSize)
+    }
     for (number, bar) in bars.sorted(by: { $0.key < $1.key }) {
       addresses[number] =
         switch bar.space {

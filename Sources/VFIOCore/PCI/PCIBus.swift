@@ -115,10 +115,11 @@ public final class PCIBus: Sendable {
     } catch {
       throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
     }
-    let barAddresses = state.withLock { $0.layout.place(kind.description.bars) }
+    let barAddresses = state.withLock { $0.layout.place(kind.description) }
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
-      scheduler: scheduler, logger: logger)
+      scheduler: scheduler, logger: logger,
+      isAlone: { [weak self] in self?.addresses(on: address.busAddress).count == 1 })
     try state.withLock { state throws(PCIBusError) in
       guard state.slots[address] == nil else {
         throw PCIBusError(.fileExists, "there is a function at \(address)")

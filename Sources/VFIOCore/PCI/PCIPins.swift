@@ -14,6 +14,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
     /// What the model drives the INTx pin to.
     var line = false
     var delivery = PCIInterruptDelivery.off
+    var pendingMSIX: PCIPendingBits
     /// Reports that may still be loud in the log; the client could make any number of them.
     var loudReports = PCIPins.loudReports
   }
@@ -23,8 +24,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   /// Attached to a domain by the core while the group is in use.
   let domainPort = DomainPort()
   private let state: Mutex<State>
-  private let description: PCIFunctionDescription
-  private let addresses: [Int: UInt64]
+  private let layout: PCIConfigLayout
   private let memory: PCIMemory?
   private let scheduler: any Scheduler
   private let logger: Logger
@@ -33,23 +33,26 @@ final class PCIPins: PCIFunctionPort, DMAPort {
     _ description: PCIFunctionDescription, addresses: [Int: UInt64], memory: PCIMemory?,
     scheduler: any Scheduler, logger: Logger
   ) {
-    self.description = description
-    self.addresses = addresses
+    layout = PCIConfigLayout(description, addresses: addresses)
     self.memory = memory
     self.scheduler = scheduler
     self.logger = logger
-    state = Mutex(State(config: PCIConfigSpace(description, addresses: addresses)))
+    state = Mutex(
+      State(
+        config: PCIConfigSpace(layout),
+        pendingMSIX: PCIPendingBits(count: description.msix?.vectors ?? 0)))
   }
 
-  /// Changes the state, then signals INTx where the change makes it due.
+  /// Changes the state, then signals what the change makes due.
   func update<Result: Sendable, Failure: Error>(
     _ change: (inout State) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    let (result, signal) = try state.withLock { state throws(Failure) in
+    let (result, signal, messages) = try state.withLock { state throws(Failure) in
       let result = try change(&state)
-      return (result, state.dueINTx())
+      return (result, state.dueINTx(), state.dueMessages())
     }
     signal?.signal()
+    for message in messages { message.signal() }
     return result
   }
 
@@ -60,7 +63,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   /// Puts configuration space back to what a client finds at open.
   func restoreConfig() {
     update { state in
-      state.config = PCIConfigSpace(description, addresses: addresses)
+      state.config = PCIConfigSpace(layout)
       state.loudReports = Self.loudReports
     }
   }
@@ -77,22 +80,17 @@ final class PCIPins: PCIFunctionPort, DMAPort {
 
   @discardableResult
   func sendMSI(vector: Int) -> Bool {
-    let (isSent, signal) = look { state -> (Bool, (any EventSignal)?) in
-      guard state.isMSIEnabled, state.config.command.contains(.busMaster),
-        case .msi(let signals) = state.delivery, signals.indices.contains(vector)
-      else { return (false, nil) }
-      return (true, signals[vector])
-    }
+    let (isSent, signal) = state.withLock { $0.send(vector) }
     signal?.signal()
     return isSent
   }
 
   var isMSIEnabled: Bool {
-    look { $0.isMSIEnabled }
+    look { $0.isMessaging }
   }
 
   var isBusMaster: Bool {
-    look { $0.config.command.contains(.busMaster) }
+    look { $0.config.isBusMaster }
   }
 
   func after(_ delay: Duration, _ work: @escaping @Sendable () -> Void) {

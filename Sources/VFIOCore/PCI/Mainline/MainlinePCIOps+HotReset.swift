@@ -57,6 +57,6 @@ extension MainlinePCIOps {
     guard reset.functions.allSatisfy({ $0.isBound && groups.contains($0.group) }) else {
       throw .invalidArgument
     }
-    for (function, _, _) in reset.functions { function.resetWithBus() }
+    for (function, _, _) in reset.functions { function.resetNow() }
   }
 }

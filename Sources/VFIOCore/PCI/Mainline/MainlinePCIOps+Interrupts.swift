@@ -66,7 +66,7 @@ extension MainlinePCIOps {
 
   /// - Throws: `EINVAL` when INTx is off or `range` is not it.
   private func checkINTx(_ pins: PCIPins, _ range: Range<Int>) throws(Errno) {
-    guard pins.enabled == .intx, range == 0..<1 else { throw .invalidArgument }
+    guard pins.enabledInterrupt?.interrupt == .intx, range == 0..<1 else { throw .invalidArgument }
   }
 
   private func mask(_ pins: PCIPins, _ range: Range<Int>, _ data: Data) throws(Errno) {
@@ -90,7 +90,6 @@ extension MainlinePCIOps {
         return pins.clearUnmaskSignal()
       }
       let signal = try client.eventfd(descriptor)
-      guard pins.hasNoUnmaskSignal else { throw .resourceBusy }
       try pins.setUnmaskSignal(signal)
     }
   }
@@ -98,20 +97,19 @@ extension MainlinePCIOps {
   private func triggerINTx(
     _ pins: PCIPins, _ range: Range<Int>, _ data: Data, _ client: any Client
   ) throws(Errno) {
-    let enabled = pins.enabled
-    if enabled == .intx, range.isEmpty, case .none = data { return try pins.clearSignals(.intx) }
+    let enabled = pins.enabledInterrupt?.interrupt
+    if enabled == .intx, range.isEmpty, case .none = data { return try pins.disable(.intx) }
     guard enabled == .intx || enabled == nil, range == 0..<1 else { throw .invalidArgument }
     if case .eventfds(let descriptors) = data {
-      var signals: [(any EventSignal)?] = []
       for descriptor in descriptors {
-        signals.append(descriptor < 0 ? nil : try client.eventfd(descriptor))
+        let signal = descriptor < 0 ? nil : try client.eventfd(descriptor)
+        if enabled == nil { return try pins.enable(.intx, [signal]) }
+        return try pins.setSignal(.intx, vector: 0, signal)
       }
-      if enabled == nil { return try pins.setSignals(.intx, signals) }
-      return try pins.replace(.intx, range, signals)
     }
     guard enabled == .intx else { throw .invalidArgument }
     if case .bools([false]) = data { return }
-    pins.loopBackINTx()
+    pins.loopbackINTx()
   }
 
   // MARK: - MSI and MSI-X
@@ -120,38 +118,40 @@ extension MainlinePCIOps {
     _ interrupt: PCIInterrupt, _ pins: PCIPins, _ range: Range<Int>, _ data: Data,
     _ client: any Client
   ) throws(Errno) {
-    let enabled = pins.enabled
-    if enabled == interrupt, range.isEmpty, case .none = data {
-      return try pins.clearSignals(interrupt)
+    let enabled = pins.enabledInterrupt
+    if enabled?.interrupt == interrupt, range.isEmpty, case .none = data {
+      return try pins.disable(interrupt)
     }
-    guard enabled == interrupt || enabled == nil else { throw .invalidArgument }
-    if case .eventfds(let descriptors) = data {
+    guard enabled == nil || enabled?.interrupt == interrupt else { throw .invalidArgument }
+    guard case .eventfds(let descriptors) = data else {
+      guard let enabled, range.upperBound <= enabled.vectors else { throw .invalidArgument }
+      for (i, vector) in range.enumerated() {
+        if case .bools(let bools) = data, !bools[i] { continue }
+        try pins.loopback(interrupt, vector: vector)
+      }
+      return
+    }
+    guard let enabled else {
       // What the kernel says to no vectors at all.
-      if enabled == nil, range.upperBound == 0 { throw .outOfRange }
-      if enabled != nil, range.upperBound > pins.vectorCount { throw .invalidArgument }
-      var signals: [(any EventSignal)?] = []
+      if range.upperBound == 0 { throw .outOfRange }
+      var signals = [(any EventSignal)?](repeating: nil, count: range.lowerBound)
+      for descriptor in descriptors {
+        signals.append(descriptor < 0 ? nil : try client.eventfd(descriptor))
+      }
+      return try pins.enable(interrupt, signals)
+    }
+    guard range.upperBound <= enabled.vectors else { throw .invalidArgument }
+    for (vector, descriptor) in zip(range, descriptors) {
       do throws(Errno) {
-        for descriptor in descriptors {
-          signals.append(descriptor < 0 ? nil : try client.eventfd(descriptor))
-        }
+        let signal = descriptor < 0 ? nil : try client.eventfd(descriptor)
+        try pins.setSignal(interrupt, vector: vector, signal)
       } catch {
-        // The kernel takes the old ones away as it goes, and in the end those that it had set.
-        if enabled != nil {
-          let lost = range.prefix(signals.count + 1)
-          try pins.replace(interrupt, lost, lost.map { _ in nil })
+        // The kernel has let go of the old one by then, and takes back what it has set.
+        for lost in range.lowerBound...vector {
+          try pins.setSignal(interrupt, vector: lost, nil)
         }
         throw error
       }
-      if enabled != nil { return try pins.replace(interrupt, range, signals) }
-      let skipped = [(any EventSignal)?](repeating: nil, count: range.lowerBound)
-      return try pins.setSignals(interrupt, skipped + signals)
-    }
-    guard enabled == interrupt, range.upperBound <= pins.vectorCount else {
-      throw .invalidArgument
-    }
-    for (i, vector) in range.enumerated() {
-      if case .bools(let bools) = data, !bools[i] { continue }
-      pins.loopBack(interrupt, vector)
     }
   }
 

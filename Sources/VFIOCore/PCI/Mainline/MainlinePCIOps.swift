@@ -1,4 +1,5 @@
 import ClientAccess
+import DeviceKit
 import SystemPackage
 import VFIOABI
 
@@ -58,7 +59,30 @@ final class MainlinePCIOps: DeviceOps {
   }
 
   func mmap(_ data: DeviceData, _ request: MapRequest) throws(Errno) -> MapBacking {
-    try function(data).map(request, sparesMSIX: false)
+    let function = try function(data)
+    function.events.access()
+    let place = RegionOffset(fileOffset: request.offset)
+    guard let region = PCIRegion(rawValue: place.index), function.hasMappableRegisters(region)
+    else { return try function.map(request, sparesMSIX: false) }
+    let size = function.size(of: region)
+    guard request.isShared, request.length > 0, place.offset < size,
+      request.length <= size - place.offset, place.offset % SharedMemory.pageSize == 0
+    else { throw .invalidArgument }
+    return MapBacking(memory: nil, offset: request.offset)
+  }
+
+  func load(
+    _ data: DeviceData, at offset: UInt64, width: AccessWidth
+  ) throws(Errno) -> UInt64 {
+    let (function, region, start) = try place(data, offset)
+    return try function.load(region, at: start, width: width)
+  }
+
+  func store(
+    _ data: DeviceData, at offset: UInt64, width: AccessWidth, value: UInt64
+  ) throws(Errno) {
+    let (function, region, start) = try place(data, offset)
+    try function.store(region, at: start, width: width, value: value)
   }
 
   func request(_ data: DeviceData) {

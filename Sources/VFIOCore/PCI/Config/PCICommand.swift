@@ -2,6 +2,9 @@
 struct PCICommand: OptionSet, Hashable, Sendable {
   let rawValue: UInt16
 
+  /// Where it is in configuration space.
+  static let offset = 0x04
+
   static let ioSpace = PCICommand(rawValue: 1 << 0)
   static let memorySpace = PCICommand(rawValue: 1 << 1)
   static let busMaster = PCICommand(rawValue: 1 << 2)
