@@ -1,0 +1,101 @@
+#!/bin/bash
+# Runs Debian's dpdk-testpmd under vfio-cused run, on the emulated network card:
+# Tests/RealClients/dpdk_test.sh [DIRECTORY of the binary]
+set -uo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+cd "$here/../.." || exit 2
+# shellcheck source=Tests/VM/checks.sh
+. Tests/VM/checks.sh
+# shellcheck source=Tests/Run/ordinary_user.sh
+. Tests/Run/ordinary_user.sh
+find_cused "${1:-}"
+if ((EUID == 0)); then ulimit -l unlimited 2>/dev/null; fi
+
+card=0000:07:00.0 edu=0000:06:0d.0
+# Memory without huge pages, as little as anybody may lock; two threads, on one processor where there is
+# no other; nothing in /var/run.
+eal=(--no-huge -m 7 --no-shconf --no-telemetry --lcores '0@0,1@0' --log-level=eal:debug
+  --log-level=bus.pci:debug)
+application=(-i --total-num-mbufs=600 --txd=128 --rxd=128)
+
+says() { # PATTERN
+  grep -qE -- "$1" "$work/out"
+}
+
+said() { # NAME PATTERN
+  if says "$2"; then ok "$1: $(grep -m1 -E -- "$2" "$work/out" | tr -d '\r' | sed 's/^ *//')"; else
+    failed "$1" "nothing like '$2'; the last words: $(tail -2 "$work/out" | tr '\n' ' ')"
+  fi
+}
+
+# A command for testpmd's prompt.
+order() {
+  echo "$*" >&3
+}
+
+start() { # EAL OPTION…
+  rm -f "$work/orders" && mkfifo "$work/orders"
+  user timeout -k 5 120 "$cused" run --dialect mainline --topology Tests/RealClients/machine.yaml -- \
+    dpdk-testpmd "${eal[@]}" "$@" -- "${application[@]}" <"$work/orders" >"$work/out" 2>&1 &
+  pid=$!
+  exec 3>"$work/orders"
+}
+
+stop() { # NAME
+  order quit
+  exec 3>&-
+  wait "$pid"
+  equal "$1: exit status" 0 "$?"
+}
+
+received() { # COUNT
+  : >"$work/out"
+  order show port stats 0
+  wait_until says 'TX-bytes'
+  (($(grep -oE 'RX-packets: [0-9]+' "$work/out" | tail -1 | cut -d' ' -f2) >= $1))
+}
+
+# Packets go round: what the card sends it receives, and testpmd sends it again.
+forwarding() {
+  start -a "$card"
+  wait_until says 'testpmd>|Error - exiting'
+  said "EAL's VFIO" 'VFIO support initialized'
+  said "EAL's IOMMU type" 'Using IOMMU type 1'
+  said "IOVA as virtual addresses" "Selected IOVA mode 'VA'"
+  said "the driver for the card" "Probe PCI driver: net_virtio \(1af4:1000\) device: $card"
+  order show port info 0
+  wait_until says 'Maximum number of VMDq'
+  said "the card's MAC address" 'MAC address: 02:00:00:00:00:01'
+  said "the card's link" 'Link status: up'
+  said "the card's device" 'Device name: 0000:07:00.0'
+  cp "$work/out" "$work/first"
+  order set fwd io
+  order start tx_first
+  if wait_until received 10000; then ok "10000 packets: $(grep -oE 'RX-packets: [0-9]+' "$work/out")"; else
+    failed "10000 packets" "$(grep -E 'packets' "$work/out" | tr '\n' ' ')"
+  fi
+  said "no errors" 'TX-errors: 0 '
+  order stop
+  wait_until says 'Done\.'
+  order port stop 0
+  order port start 0
+  order start tx_first
+  if wait_until received 20000; then ok "after the port was stopped: $(grep -oE 'RX-packets: [0-9]+' "$work/out")"; else
+    failed "after the port was stopped" "$(grep -E 'packets' "$work/out" | tr '\n' ' ')"
+  fi
+  stop "testpmd"
+  grep -E '^EAL|MAC address|Link|Driver name' "$work/first" | sed 's/^/note testpmd: /'
+}
+
+# DPDK has no driver for edu, and says of each device on the bus what it makes of it.
+nothing_for_edu() {
+  start -a "$edu"
+  wait_until says 'testpmd>|exiting'
+  said "no driver for edu" 'No probed ethernet devices'
+  stop "testpmd without a port"
+}
+
+forwarding
+nothing_for_edu
+finish
