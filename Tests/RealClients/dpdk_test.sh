@@ -10,14 +10,13 @@ cd "$here/../.." || exit 2
 # shellcheck source=Tests/Run/ordinary_user.sh
 . Tests/Run/ordinary_user.sh
 find_cused "${1:-}"
-if ((EUID == 0)); then ulimit -l unlimited 2>/dev/null; fi
 
 card=0000:07:00.0 edu=0000:06:0d.0
-# Memory without huge pages, as little as anybody may lock; two threads, on one processor where there is
+# Memory without huge pages; two threads, on one processor where there is
 # no other; nothing in /var/run.
-eal=(--no-huge -m 7 --no-shconf --no-telemetry --lcores '0@0,1@0' --log-level=eal:debug
+eal=(--no-huge -m 32 --no-shconf --no-telemetry --lcores '0@0,1@0' --log-level=eal:debug
   --log-level=bus.pci:debug)
-application=(-i --total-num-mbufs=600 --txd=128 --rxd=128)
+application=(-i --total-num-mbufs=2048 --txd=128 --rxd=128)
 
 says() { # PATTERN
   grep -qE -- "$1" "$work/out"
@@ -36,7 +35,7 @@ order() {
 
 start() { # EAL OPTION…
   rm -f "$work/orders" && mkfifo "$work/orders"
-  user timeout -k 5 120 "$cused" run --dialect mainline --topology Tests/RealClients/machine.yaml -- \
+  user timeout -k 5 120 "$cused" run --dialect mainline --ignore-memlock --topology Tests/RealClients/machine.yaml -- \
     dpdk-testpmd "${eal[@]}" "$@" -- "${application[@]}" <"$work/orders" >"$work/out" 2>&1 &
   pid=$!
   exec 3>"$work/orders"

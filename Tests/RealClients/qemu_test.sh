@@ -12,19 +12,17 @@ cd "$here/../.." || exit 2
 
 make --silent -C Tests/RealClients/guest || exit 2
 find_cused "${1:-}"
-# QEMU maps all of the guest's memory, and whoever maps locks.
-if ((EUID == 0)); then ulimit -l unlimited 2>/dev/null; fi
 
 first=0000:06:0d.0 second=0000:06:0d.1
 qemu=(qemu-system-x86_64 -accel tcg -nodefaults -no-user-config -display none
   -kernel Tests/RealClients/guest/build/edu -device "isa-debug-exit,iobase=0xf4,iosize=4")
-# As much as anybody may lock has to do.
+# QEMU maps all of the guest's memory, and whoever maps locks: as much as anybody may.
 small=(-m 4)
 
 under() { # COMMAND…
-  user timeout -k 5 120 "$cused" run --dialect mainline "${topology[@]}" -- "$@"
+  user timeout -k 5 120 "$cused" run --dialect mainline "${options[@]}" -- "$@"
 }
-topology=()
+options=()
 
 # The guest says a line for each of its checks.
 guest() { # NAME ARGUMENT…
@@ -49,8 +47,10 @@ guests() {
   local one=(-device "vfio-pci,host=$first")
   guest "pc" "${small[@]}" "${one[@]}"
   guest "q35" -machine q35 "${small[@]}" "${one[@]}"
-  guest "memory in a memfd" -object memory-backend-memfd,id=ram,size=4M,share=on -m 4 \
+  options=(--ignore-memlock)
+  guest "memory in a memfd" -object memory-backend-memfd,id=ram,size=64M,share=on -m 64 \
     -machine memory-backend=ram "${one[@]}"
+  options=()
   guest "QEMU's sandbox" "${small[@]}" "${one[@]}" \
     -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
   guest "two functions of a group" "${small[@]}" "${one[@]}" -device "vfio-pci,host=$second"
@@ -115,7 +115,7 @@ busy() {
 not_viable() {
   sed 's/\(address: 0000:06:0d.1\)/\1\n            driver: e1000e/; ' share/topology.yaml |
     awk '/driver: e1000e/ { host = 1 } host && /driver: vfio/ { host = 0; next } { print }' >"$work/host.yaml"
-  topology=(--topology "$work/host.yaml")
+  options=(--topology "$work/host.yaml")
   under "${qemu[@]}" "${small[@]}" -device "vfio-pci,host=$first" >"$work/out" 2>&1 </dev/null
   equal "a group that is not viable: exit status" 1 "$?"
   if grep -q 'group 240 is not viable' "$work/out"; then
@@ -123,11 +123,23 @@ not_viable() {
   else
     failed "a group that is not viable" "$(tail -1 "$work/out")"
   fi
-  topology=()
+  options=()
+}
+
+# The kernel would pin the guest's memory, so the user's limit counts.
+locked_memory() {
+  (ulimit -l 8192 && under "${qemu[@]}" -m 64 -device "vfio-pci,host=$first") >"$work/out" 2>&1 </dev/null
+  equal "more memory than may be locked: exit status" 1 "$?"
+  if grep -q '(Cannot allocate memory)' "$work/out"; then
+    ok "more memory than may be locked: $(grep -m1 'Cannot allocate' "$work/out")"
+  else
+    failed "more memory than may be locked" "$(tail -1 "$work/out")"
+  fi
 }
 
 guests
 monitor
 busy
+locked_memory
 not_viable
 finish

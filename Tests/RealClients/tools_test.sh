@@ -11,7 +11,7 @@ cd "$here/../.." || exit 2
 . Tests/Run/ordinary_user.sh
 find_cused "${1:-}"
 
-first=0000:06:0d.0 second=0000:06:0d.1 card=0000:07:00.0
+first=0000:06:0d.0 second=0000:06:0d.1 card=0000:07:00.0 other=0000:07:00.1
 
 # driverctl asks modprobe for modules that /sys/module does not have, and modprobe calls vfio-pci by another
 # name than the kernel. The machine may not have it.
@@ -33,7 +33,7 @@ lists() {
   session <<END
 lspci -D -nn | grep '$ours'
 echo ==
-lspci -D -nn -v -s $card
+lspci -D -nn -vv -s $card
 echo ==
 lspci -D -nn -vv -s $first
 echo ==
@@ -82,42 +82,60 @@ END
 $first e1000e
 $second e1000e
 $card vfio-pci
+$other virtio-pci
 status 0
 $first vfio-pci
 status 0
 $card vfio-pci
+$other virtio-pci
 status 0
 $first vfio-pci [*]
 $second (none) [*]
 $card vfio-pci
+$other virtio-pci
 '/sys/bus/pci/devices/$first/driver' -> '../../../../bus/pci/drivers/vfio-pci'
 status 0
 status 0
 $first e1000e
 $second e1000e
 $card vfio-pci
+$other virtio-pci
 driverctl: no such device: 0000:06:1f.0
 status 1" "$(cat "$work/out")"
 }
 
-# lspci complains of missing modules.dep where dpdk-devbind.py calls it.
+# lspci, which it calls, misses the machine's modules.dep.
 devbind() {
   session <<END
 devbind() { /usr/bin/dpdk-devbind.py "\$@" 2>&1 | grep -v 'lspci: Unable to load libkmod'; }
-devbind --status-dev net | grep -E '$ours|kernel driver|compatible'
-echo ==
-devbind --bind=e1000e $card
-devbind --status-dev net | grep -E '^$card|kernel driver'
-echo ==
+status() { devbind --status-dev net | grep -E '$ours'; }
+status
+devbind --bind=vfio-pci $other
+status
+cat /sys/bus/pci/devices/$other/driver_override
+stat -c '%n %F' /dev/vfio/71
+devbind --unbind $card
+status
+devbind --bind=virtio-pci $other
 devbind --bind=vfio-pci $card
-devbind --unbind $first
-devbind --bind=vfio-pci $first
-cat /sys/bus/pci/devices/$first/driver_override
-ls /dev/vfio
-echo ==
-devbind --status | grep -cE '$ours'
+status
+devbind --bind=e1000e $card
 END
   sed 's/^/note dpdk-devbind.py: /' "$work/out"
+  local name="'Virtio network device 1000'"
+  equal "dpdk-devbind.py" "\
+$card $name drv=vfio-pci unused=
+$other $name drv=virtio-pci unused=vfio-pci
+$card $name drv=vfio-pci unused=
+$other $name drv=vfio-pci unused=
+(null)
+/dev/vfio/71 character special file
+$other $name drv=vfio-pci unused=
+$card $name unused=vfio-pci
+$card $name drv=vfio-pci unused=
+$other $name drv=virtio-pci unused=vfio-pci
+Error: bind failed for $card - Cannot bind to driver e1000e: [Errno 19] No such device" \
+    "$(head -11 "$work/out")"
 }
 
 lists
