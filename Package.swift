@@ -28,6 +28,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CFuse3", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
     .target(name: "CLinux", cSettings: c),
+    .target(name: "CPlugin", cSettings: c),
     .target(name: "CVFIO2011", cSettings: c),
     .target(name: "VFIOABI", swiftSettings: swift),
     .target(
@@ -50,9 +51,27 @@ let package = Package(
       name: "Sysfs", dependencies: ["DeviceKit", "VFIOCore", system], swiftSettings: swift),
     .target(name: "Devices", dependencies: ["DeviceKit"], swiftSettings: swift),
     .target(
+      name: "PluginHost",
+      dependencies: [
+        "ClientAccess", "CPlugin", "DeviceKit", "SoftIOMMU", "Threads", "VFIOABI", "VFIOCore",
+        logging, system,
+      ], swiftSettings: swift),
+    .target(
+      name: "FUSESessions",
+      dependencies: ["CFuse3", "CLinux", "ClientAccess", "Threads", "Transport", logging, system],
+      swiftSettings: swift),
+    .target(
       name: "CUSETransport",
       dependencies: [
-        "CFuse3", "CLinux", "ClientAccess", "VFIOCore", "Threads", "Transport", logging, system,
+        "CFuse3", "CLinux", "ClientAccess", "FUSESessions", "VFIOCore", "Threads", "Transport",
+        logging, system,
+      ],
+      swiftSettings: swift),
+    .target(
+      name: "SysfsMount",
+      dependencies: [
+        "CFuse3", "CLinux", "FUSESessions", "Sysfs", "Threads", "Transport", "VFIOCore", logging,
+        system,
       ],
       swiftSettings: swift),
     .target(
@@ -74,9 +93,9 @@ let package = Package(
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
-        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "SupervisorTransport",
-        "Sysfs",
-        "Threads", "Transport", "VFIOCore", logging, system,
+        "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "FUSESessions", "PluginHost",
+        "SupervisorTransport", "Sysfs", "SysfsMount", "Threads", "Transport", "VFIOCore", logging,
+        system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -91,8 +110,10 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: swift),
     .testTarget(
-      name: "CUSETransportTests",
-      dependencies: ["CFuse3", "ClientAccess", "CUSETransport", "Threads", system],
+      name: "CUSETransportTests", dependencies: ["ClientAccess", "CUSETransport", system],
+      swiftSettings: swift),
+    .testTarget(
+      name: "FUSESessionsTests", dependencies: ["CFuse3", "FUSESessions", "Threads"],
       swiftSettings: swift),
     .testTarget(
       name: "VFIOABITests", dependencies: ["CVFIO2011", "VFIOABI"], swiftSettings: swift),

@@ -42,6 +42,7 @@ static const long notified[] = {
 	SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2,
 	SYS_getxattr, SYS_lgetxattr, SYS_listxattr, SYS_llistxattr,
 #ifdef __x86_64__
+	SYS_chown, SYS_lchown, SYS_chmod,
 	SYS_open, SYS_creat, SYS_stat, SYS_lstat, SYS_readlink, SYS_access,
 #endif
 };
@@ -220,6 +221,8 @@ int cl_seccomp_filter(struct sock_filter *filter, size_t room, bool eventfds)
 	from_working_directory(p, SYS_faccessat);
 	from_working_directory(p, SYS_faccessat2);
 	from_working_directory(p, SYS_openat2);
+	from_working_directory(p, SYS_fchownat);
+	from_working_directory(p, SYS_fchmodat);
 	dumpable(p);
 	for (size_t i = 0; i < sizeof(notified) / sizeof(notified[0]); i++)
 		always(p, notified[i], NOTIFY);
@@ -277,6 +280,8 @@ static enum cl_call_name name_of(int number)
 	case SYS_readlinkat: return CL_CALL_READLINKAT;
 	case SYS_faccessat: return CL_CALL_FACCESSAT;
 	case SYS_faccessat2: return CL_CALL_FACCESSAT2;
+	case SYS_fchownat: return CL_CALL_FCHOWNAT;
+	case SYS_fchmodat: return CL_CALL_FCHMODAT;
 	case SYS_eventfd2: return CL_CALL_EVENTFD2;
 	case SYS_getxattr: return CL_CALL_GETXATTR;
 	case SYS_lgetxattr: return CL_CALL_LGETXATTR;
@@ -289,6 +294,9 @@ static enum cl_call_name name_of(int number)
 	case SYS_lstat: return CL_CALL_LSTAT;
 	case SYS_readlink: return CL_CALL_READLINK;
 	case SYS_access: return CL_CALL_ACCESS;
+	case SYS_chown: return CL_CALL_CHOWN;
+	case SYS_lchown: return CL_CALL_LCHOWN;
+	case SYS_chmod: return CL_CALL_CHMOD;
 	case SYS_eventfd: return CL_CALL_EVENTFD;
 #endif
 	}

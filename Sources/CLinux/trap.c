@@ -18,7 +18,7 @@
 	(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC)
 
 /* /proc/<tid>/status, `TracerPid:`. */
-static bool is_ours(pid_t tid)
+static bool is_seized(pid_t tid)
 {
 	char path[40], line[128];
 	long tracer = 0;
@@ -32,7 +32,7 @@ static bool is_ours(pid_t tid)
 		if (sscanf(line, "TracerPid: %ld", &tracer) == 1)
 			break;
 	fclose(f);
-	return tracer == getpid();
+	return tracer == gettid();
 }
 
 /* Seizes the threads that are listed; how many were new, or -errno. */
@@ -53,7 +53,7 @@ static int seize_listed(pid_t tgid)
 			continue;
 		if (ptrace(PTRACE_SEIZE, tid, 0, OPTIONS) == 0)
 			added++;
-		else if (errno != ESRCH && !is_ours(tid))
+		else if (errno != ESRCH && !is_seized(tid))
 			added = -EPERM;
 	}
 	closedir(tasks);
@@ -69,6 +69,13 @@ int cl_trap_seize(pid_t tgid)
 		n = seize_listed(tgid);
 	while (n > 0);
 	return n;
+}
+
+bool cl_trap_is_ours(pid_t tid)
+{
+	unsigned long message;
+
+	return ptrace(PTRACE_GETEVENTMSG, tid, 0, &message) == 0 || errno != ESRCH;
 }
 
 enum cl_trap_stop cl_trap_stop(int status)

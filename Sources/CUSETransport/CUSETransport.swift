@@ -1,11 +1,11 @@
-import CFuse3
 import CLinux
 import ClientAccess
+package import FUSESessions
 import Glibc
 public import Logging
 import Synchronization
 import SystemPackage
-import Threads
+package import Threads
 public import Transport
 public import VFIOCore
 
@@ -31,18 +31,20 @@ public final class CUSETransport: @unchecked Sendable {
   let vfio: VFIO
   let options: Options
   let logger: Logger
-  let pool: SessionPool
+  /// Serves other sessions of the daemon as well.
+  package let pool: SessionPool
   let retries = RetryTable()
   /// Threads for what outlasts a request; apart from those of devices, which clients can keep waiting.
-  private let work = WorkPool(limit: 1024)
+  package let work = WorkPool(limit: 1024)
   /// By user, since a client can make a delivery last.
   private let deliveries: Lanes<UInt32>
   private let directory: RunDirectory
   private let isStopping = Atomic<Bool>(false)
-  private let nodeSettledSignal = Semaphore()
   private(set) var files: FileMount! = nil
   private(set) var clients: ClientServices! = nil
-  private var nodes: [FileIdentity.DeviceNumber: GroupNode] = [:]
+  private let nodes = GroupNodes()
+  /// The first node that could not be made.
+  private let failure = Mutex<TransportError?>(nil)
 
   /// Takes the run directory. Nothing is visible to clients yet.
   public init(vfio: VFIO, options: Options, logger: Logger) throws(TransportError) {
@@ -64,7 +66,8 @@ public final class CUSETransport: @unchecked Sendable {
     }
   }
 
-  /// Makes the mount and a node for every group there is. Returns when all of them exist, or none.
+  /// Makes the mount and a node for every group there is, and from then on follows the groups. Returns when
+  /// all of them exist, or none.
   public func start() throws(TransportError) {
     LibfuseLog.forward(to: logger)
     let files = FileMount(path: directory.files, transport: self)
@@ -81,9 +84,11 @@ public final class CUSETransport: @unchecked Sendable {
     } catch {
       throw TransportError(.system, "cannot start threads: \(error)")
     }
-    do {
+    do throws(TransportError) {
       try add(files.mount(), path: directory.files)
-      try makeNodes()
+      try nodes.start()
+      vfio.observeGroups { [weak self] in self?.follow($0) }
+      if let failure = failure.withLock({ $0 }) { throw failure }
     } catch {
       stop()
       throw error
@@ -112,38 +117,37 @@ public final class CUSETransport: @unchecked Sendable {
     }
   }
 
-  private func makeNodes() throws(TransportError) {
-    let groups = vfio.groups.map(\.id)
-    let major = try DeviceNumbers.freeMajor()
-    for (minor, group) in groups.enumerated() {
-      let device = FileIdentity.DeviceNumber(major: major, minor: UInt32(minor))
-      let node = GroupNode(group: group, name: "vfio/\(group)", device: device, transport: self)
-      if (try? FileIdentity(path: node.path)) != nil {
-        throw TransportError(
-          .cannotCreate,
-          "\(node.path) is there already; stop whatever made it, or give the group "
-            + "another number in the topology")
-      }
-      nodes[device] = node
-    }
-    for node in nodes.values { try add(node.connect(), path: node.path) }
-    for _ in nodes where !nodeSettledSignal.wait(milliseconds: 30_000) {
-      throw TransportError(.system, "the kernel did not make all nodes under /dev/vfio in time")
-    }
-    for node in nodes.values {
-      if case .failed(let sentence) = node.state { throw TransportError(.cannotCreate, sentence) }
-    }
+  /// The number of a group's node; nil while it has none.
+  public func deviceNumber(of group: VFIOCore.GroupID) -> (major: UInt32, minor: UInt32)? {
+    nodes.device(of: group).map { ($0.major, $0.minor) }
   }
 
-  /// A node exists, or will not.
-  func nodeSettled() {
-    nodeSettledSignal.signal()
+  private func follow(_ event: GroupEvent) {
+    if isStopping.load(ordering: .relaxed) { return }
+    switch event {
+    case .vanished(let group):
+      if let session = nodes.remove(group) { pool.remove(session) }
+    case .appeared(let group):
+      do throws(TransportError) {
+        let node = try nodes.add(group, transport: self)
+        do throws(TransportError) {
+          try add(node.connect(), path: node.path)
+          try node.waitUntilMade()
+        } catch {
+          if let session = nodes.remove(group) { pool.remove(session) }
+          throw error
+        }
+      } catch {
+        logger.error("a group has no node: \(error)", metadata: ["group": "\(group)"])
+        failure.withLock { $0 = $0 ?? error }
+      }
+    }
   }
 
   // MARK: Requests
 
   private func file(_ identity: FileIdentity) -> (any VFIOFile)? {
-    if let device = identity.characterDevice { return nodes[device]?.anyOpenFile }
+    if let device = identity.characterDevice { return nodes.node(device)?.anyOpenFile }
     return files.file(identity)
   }
 

@@ -83,8 +83,10 @@ public struct ClientThread: Sendable {
     let capIPCLock: UInt64 = 1 << 14
     if try ProcFS.status(of: id).effectiveCapabilities & capIPCLock != 0 { return .max }
     var limit: UInt64 = 0
-    try cl_memlock_limit(id, &limit).checked()
-    return limit
+    let result = cl_memlock_limit(id, &limit)
+    if result == 0 { return limit }
+    // Another user's, and we have no CAP_SYS_RESOURCE; /proc asks for less.
+    return try ProcFS.lockedMemoryLimit(of: id)
   }
 }
 

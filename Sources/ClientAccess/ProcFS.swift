@@ -11,6 +11,9 @@ public enum ProcFS {
     public var seccomp: Int32 = 0
     public var effectiveCapabilities: UInt64 = 0
     public var pendingSignals: UInt64 = 0
+    /// As which user, and which groups, it accesses files; the first group is the primary one.
+    public var fileUser: UInt32 = .max
+    public var fileGroups: [UInt32] = []
 
     /// Whether a SIGKILL is on its way to the thread.
     public var isBeingKilled: Bool { pendingSignals & 1 << (SIGKILL - 1) != 0 }
@@ -26,6 +29,12 @@ public enum ProcFS {
         status.tracer = Int32(truncatingIfNeeded: v)
       } else if let v = value(line, of: "CapEff:", radix: 16) {
         status.effectiveCapabilities = v
+      } else if let v = numbers(line, of: "Uid:"), v.count == 4 {
+        status.fileUser = v[3]
+      } else if let v = numbers(line, of: "Gid:"), v.count == 4 {
+        status.fileGroups = [v[3]]
+      } else if let v = numbers(line, of: "Groups:") {
+        status.fileGroups += v
       } else if let v = value(line, of: "SigPnd:", radix: 16) {
         status.pendingSignals = v
       } else if let v = value(line, of: "Seccomp:", radix: 10) {
@@ -60,6 +69,18 @@ public enum ProcFS {
     throw .invalidArgument
   }
 
+  /// The soft `RLIMIT_MEMLOCK`, bytes.
+  static func lockedMemoryLimit(of thread: Int32) throws(Errno) -> UInt64 {
+    let name = "Max locked memory"
+    for line in try contents("/proc/\(thread)/limits").split(separator: UInt8(ascii: "\n")) {
+      let text = String(decoding: line, as: UTF8.self)
+      guard text.hasPrefix(name), let soft = text.dropFirst(name.count).split(separator: " ").first
+      else { continue }
+      return UInt64(soft) ?? .max
+    }
+    throw .noSuchProcess
+  }
+
   /// The file position of a descriptor, as in `fdinfo`.
   ///
   /// - Throws: `EBADF` when it is not open.
@@ -70,6 +91,13 @@ public enum ProcFS {
       if let v = value(line, of: "pos:", radix: 10) { return v }
     }
     throw .badFileDescriptor
+  }
+
+  private static func numbers(_ line: ArraySlice<UInt8>, of name: StaticString) -> [UInt32]? {
+    let text = String(decoding: line, as: UTF8.self)
+    guard text.hasPrefix("\(name)") else { return nil }
+    return text.dropFirst(name.utf8CodeUnitCount).split { $0 == " " || $0 == "\t" }
+      .compactMap { UInt32($0) }
   }
 
   /// The whole text of a file in /proc.

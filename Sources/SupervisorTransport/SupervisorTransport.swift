@@ -67,8 +67,8 @@ public struct SupervisorTransport: Sendable {
     do {
       try launch.checkAccess()
       cl_raise_nofile()
-      (files, scratch) = try serve(listener, eventfds)
-      try watch.starting()
+      (files, scratch) = try serve(listener, eventfds, watch)
+      try watch.starting(RegisterTrap(files: files, logger: logger))
     } catch {
       launch.cancel()
       throw error
@@ -82,7 +82,7 @@ public struct SupervisorTransport: Sendable {
   }
 
   private func serve(
-    _ listener: Listener, _ eventfds: Eventfds?
+    _ listener: Listener, _ eventfds: Eventfds?, _ watch: ChildWatch
   ) throws(TransportError) -> (OpenFiles, ScratchTree) {
     let sys = options.sysfs.map { [SysDirectory(tree: $0)] } ?? []
     let tree = CombinedTree(trees: [DeviceDirectory(vfio: vfio)] + sys)
@@ -97,14 +97,20 @@ public struct SupervisorTransport: Sendable {
         files.file(OpenFiles.Key(identity))?.file
       }
       clients.canMap = true
+      clients.canMapRegisters = true
       if let eventfds {
         clients.eventfd = { (thread, fd) throws(Errno) in
           try eventfds.copy(of: fd, thread, events)
         }
       }
-      let calls = FileCalls(files: files, clients: clients, work: work, logger: logger)
+      let owners = NodeOwners()
+      vfio.observeGroups { event in
+        if case .vanished(let group) = event { owners.forget("/dev/vfio/\(group)") }
+      }
+      let calls = FileCalls(
+        files: files, clients: clients, work: work, logger: logger, admit: watch.admit)
       let dispatcher = Dispatcher(
-        files: calls, paths: PathCalls(tree: tree, scratch: scratch, files: files),
+        files: calls, paths: PathCalls(tree: tree, scratch: scratch, files: files, owners: owners),
         eventfds: eventfds)
       try files.start()
       try Receivers(listener) { dispatcher.handle($0) }.start()
@@ -116,8 +122,8 @@ public struct SupervisorTransport: Sendable {
 }
 
 extension ChildWatch {
-  fileprivate func starting() throws(TransportError) {
-    do throws(Errno) { try start() } catch {
+  fileprivate func starting(_ trap: RegisterTrap) throws(TransportError) {
+    do throws(Errno) { try start(trap) } catch {
       throw TransportError(.system, "cannot start a thread: \(error)")
     }
   }

@@ -7,7 +7,7 @@ extension SysfsDirectory {
   }
 
   static func root(_ machine: SysfsMachine) -> SysfsDirectory {
-    SysfsDirectory(RootName.self) { name in
+    SysfsDirectory(RootName.self, isShared: true) { name in
       switch name {
       case .bus: .directory(.only("pci", .pciBus(machine)))
       case .class: .directory(.only("vfio", .vfioClass(machine)))
@@ -23,27 +23,30 @@ extension SysfsDirectory {
 
   /// A directory with one other in it.
   private static func only(_ name: String, _ directory: SysfsDirectory) -> SysfsDirectory {
-    SysfsDirectory(names: { [name] }, child: { $0 == name ? .directory(directory) : nil })
+    SysfsDirectory(
+      isShared: true, names: { [name] }, child: { $0 == name ? .directory(directory) : nil })
   }
 
   /// `/sys/devices`
   private static func devices(_ machine: SysfsMachine) -> SysfsDirectory {
     let virtual = only("vfio", .vfioDevices(machine))
     return SysfsDirectory(
-      names: { machine.rootBuses.map { "pci\($0)" } + ["virtual"] },
+      isShared: true, names: { machine.rootBuses.map { "pci\($0)" } + ["virtual"] },
       child: { name in
         if name == "virtual" { return .directory(virtual) }
         guard name.hasPrefix("pci"), let bus = PCIBusAddress(String(name.dropFirst(3))),
           "pci\(bus)" == name, machine.isRootBus(bus)
         else { return nil }
-        return .directory(.slots(on: bus, machine))
+        return .directory(.slots(on: bus, machine, isShared: true))
       })
   }
 
   /// The functions and bridges of a bus.
-  static func slots(on bus: PCIBusAddress, _ machine: SysfsMachine) -> SysfsDirectory {
+  static func slots(
+    on bus: PCIBusAddress, _ machine: SysfsMachine, isShared: Bool = false
+  ) -> SysfsDirectory {
     SysfsDirectory(
-      names: { machine.addresses(on: bus).map(\.description) },
+      isShared: isShared, names: { machine.bus.addresses(on: bus).map(\.description) },
       child: { name in
         guard let (address, slot) = machine.slot(named: name), address.busAddress == bus else {
           return nil

@@ -7,19 +7,13 @@ final class SysfsMachine: Sendable {
   let vfio: VFIO
   let options: SysfsOptions
   let drivers: DriverCore
-  private let bridges: [PCIAddress: PCIBridge]
-  /// By the bus behind them.
-  private let upstream: [PCIBusAddress: PCIBridge]
 
   init(bus: PCIBus, vfio: VFIO, options: SysfsOptions) {
     self.bus = bus
     self.vfio = vfio
     self.options = options
-    bridges = Dictionary(options.bridges.map { ($0.address, $0) }) { first, _ in first }
-    upstream = Dictionary(options.bridges.map { ($0.secondaryBus, $0) }) { first, _ in first }
     drivers = DriverCore(
-      bus: bus, vfioName: options.dialect.vfioDriver, hostDrivers: options.hostDrivers,
-      bridges: Set(bridges.keys))
+      bus: bus, vfioName: options.dialect.vfioDriver, hostDrivers: options.hostDrivers)
   }
 
   /// What is at an address.
@@ -29,7 +23,7 @@ final class SysfsMachine: Sendable {
   }
 
   func slot(at address: PCIAddress) -> Slot? {
-    if let bridge = bridges[address] { return .bridge(bridge) }
+    if let bridge = bus.bridge(at: address) { return .bridge(bridge) }
     return bus.function(at: address).map(Slot.function)
   }
 
@@ -39,45 +33,30 @@ final class SysfsMachine: Sendable {
     return slot(at: address).map { (address, $0) }
   }
 
-  /// All bridges and functions, in order.
-  var addresses: [PCIAddress] {
-    Set(bridges.keys).union(bus.addresses).sorted()
-  }
-
-  func addresses(on bus: PCIBusAddress) -> [PCIAddress] {
-    (bridges.keys.filter { $0.busAddress == bus } + self.bus.addresses(on: bus)).sorted()
-  }
-
-  /// The bridge that leads to `bus`. Numbers fall on the way to the root, or it is none.
-  func bridge(to bus: PCIBusAddress) -> PCIBridge? {
-    upstream[bus].flatMap { $0.address.bus < bus.bus ? $0 : nil }
-  }
-
   /// The buses that no bridge leads to, in order.
   var rootBuses: [PCIBusAddress] {
-    Set(addresses.map(\.busAddress)).filter { bridge(to: $0) == nil }.sorted()
+    Set(bus.addresses.map(\.busAddress)).filter { bus.bridge(to: $0) == nil }.sorted()
   }
 
-  func isRootBus(_ bus: PCIBusAddress) -> Bool {
-    bridge(to: bus) == nil && !addresses(on: bus).isEmpty
+  func isRootBus(_ number: PCIBusAddress) -> Bool {
+    bus.bridge(to: number) == nil && !bus.addresses(on: number).isEmpty
   }
 
   /// The highest bus number behind a bridge.
   func subordinate(of bridge: PCIBridge) -> UInt8 {
-    let below = addresses(on: bridge.secondaryBus).compactMap { bridges[$0] }
-      .filter { self.bridge(to: $0.secondaryBus) == $0 }
+    let below = bus.addresses(on: bridge.secondaryBus).compactMap(bus.bridge(at:))
     return below.map(subordinate).reduce(bridge.secondary, max)
   }
 
   /// The place in `/sys`: `devices`, `pci0000:00`, `0000:00:1e.0`, `0000:06:0d.0`.
   func path(of address: PCIAddress) -> [String] {
     var path = [address.description]
-    var bus = address.busAddress
-    while let bridge = bridge(to: bus) {
+    var number = address.busAddress
+    while let bridge = bus.bridge(to: number) {
       path.append(bridge.address.description)
-      bus = bridge.address.busAddress
+      number = bridge.address.busAddress
     }
-    return ["devices", "pci\(bus)"] + path.reversed()
+    return ["devices", "pci\(number)"] + path.reversed()
   }
 
   func path(of group: GroupID) -> [String] {
@@ -96,10 +75,10 @@ func symlink(from directory: [String], to target: [String]) -> SysfsNode {
 extension SysfsDirectory {
   /// A directory whose entries are always the same, but for one that is nil.
   init<Name: RawRepresentable<String> & CaseIterable & Sendable>(
-    _: Name.Type, entry: @escaping @Sendable (Name) -> SysfsNode?
+    _: Name.Type, isShared: Bool = false, entry: @escaping @Sendable (Name) -> SysfsNode?
   ) {
     self.init(
-      names: { Name.allCases.filter { entry($0) != nil }.map(\.rawValue) },
+      isShared: isShared, names: { Name.allCases.filter { entry($0) != nil }.map(\.rawValue) },
       child: { Name(rawValue: $0).flatMap(entry) })
   }
 }

@@ -23,14 +23,17 @@ public enum SysfsNode: Sendable {
 public struct SysfsDirectory: Sendable {
   private let list: @Sendable () -> [String]
   private let find: @Sendable (String) -> SysfsNode?
+  /// Whether a machine has such a directory anyway, with other things in it.
+  public let isShared: Bool
 
   /// - Parameters:
   ///   - names: what is in it, each name once.
   ///   - child: nil for a name that is not in it; not called for `.` and `..`.
   init(
-    names: @escaping @Sendable () -> [String],
+    isShared: Bool = false, names: @escaping @Sendable () -> [String],
     child: @escaping @Sendable (String) -> SysfsNode?
   ) {
+    self.isShared = isShared
     list = names
     find = child
   }
@@ -57,6 +60,10 @@ public struct SysfsFile: Sendable {
   /// Takes one `write` whole, a trailing newline or none, and acts. Nil where it cannot be opened for
   /// writing: `EACCES`.
   public var write: Write?
+  /// As the kernel's binary attributes: every read sees what it holds then.
+  public var isBinary = false
+  /// How many bytes it has for whoever is no administrator; nil for all.
+  public var unprivilegedSize: Int?
 
   init(_ permissions: UInt16, size: UInt64 = 4096, read: Read? = nil, write: Write? = nil) {
     self.permissions = FilePermissions(rawValue: CInterop.Mode(permissions))

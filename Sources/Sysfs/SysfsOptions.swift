@@ -3,9 +3,6 @@ public import VFIOCore
 /// What the emulated `/sys` needs to know beyond the PCI bus and the groups.
 public struct SysfsOptions: Sendable {
   public var dialect: SysfsDialect
-  /// Bridges. A function or bridge stands under the bridge whose secondary bus is its own, else under a root
-  /// bus.
-  public var bridges: [PCIBridge]
   /// The host's drivers by name, beyond those that functions were plugged in for.
   public var hostDrivers: [String]
   /// The number of a group's character device; nil while it has none.
@@ -14,12 +11,11 @@ public struct SysfsOptions: Sendable {
   public var processors: Int
 
   public init(
-    dialect: SysfsDialect = .draft2011, bridges: [PCIBridge] = [], hostDrivers: [String] = [],
+    dialect: SysfsDialect = .draft2011, hostDrivers: [String] = [],
     deviceNumber: @escaping @Sendable (GroupID) -> SysfsDeviceNumber? = { _ in nil },
     processors: Int = 1
   ) {
     self.dialect = dialect
-    self.bridges = bridges
     self.hostDrivers = hostDrivers
     self.deviceNumber = deviceNumber
     self.processors = processors

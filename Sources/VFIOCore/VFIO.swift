@@ -30,6 +30,11 @@ public final class VFIO: Sendable {
     self.drains = drains
   }
 
+  /// Says anew which groups can be merged; sets that are merged stay so.
+  public func setMerging(_ merging: Merging) {
+    registryUpdate { registry, _ in registry.merging = merging }
+  }
+
   /// All groups, in order.
   public var groups: [GroupStatus] {
     look { registry in

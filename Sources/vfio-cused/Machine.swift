@@ -1,7 +1,6 @@
 import ArgumentParser
 import Control
 import DeviceKit
-import Devices
 import Glibc
 import Logging
 import Sysfs
@@ -13,36 +12,71 @@ import VFIOCore
 struct Machine {
   let vfio: VFIO
   private let pci: PCIBus
-  private let bridges: [PCIBridge]
+  private let platform: PlatformBus
+  private let models: Models
 
   /// - Parameters:
   ///   - topology: a topology file; nil for the document's machine.
+  ///   - plugins: shared objects to load before it is read.
   ///   - mergesAutomatically: whether groups that one user has are merged without being asked.
   ///   - scheduler: runs what devices do by themselves.
   init(
-    topology path: String?, mergesAutomatically: Bool, scheduler: any Scheduler, logger: Logger
+    topology path: String?, plugins: [String], mergesAutomatically: Bool,
+    scheduler: any Scheduler, logger: Logger
   ) throws {
+    vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
+    var models = Models(vfio: vfio, scheduler: scheduler, logger: logger)
+    for file in plugins { try models.load(Topology.Plugin(file: file)) }
     let topology =
-      try path.map {
-        try Topology(contentsOf: FilePath($0), models: DeviceCatalogue.kinds.keys)
-      } ?? .default
-    bridges = topology.bridges.map { bridge in
-      PCIBridge(
-        address: bridge.address, secondary: bridge.secondary, vendorID: bridge.identity.vendorID,
-        deviceID: bridge.identity.deviceID, revision: bridge.identity.revision)
-    }
-    let devices = topology.resolvedDevices()
-    vfio = VFIO(
-      logger: logger,
-      merging: Merging(topology.iommu.merge, devices, isAutomatic: mergesAutomatically),
-      drains: WorkPool(limit: 64))
+      try path.map { try Topology(contentsOf: FilePath($0), catalogue: &models) } ?? .default
+    self.models = models
+    vfio.setMerging(Merging(topology, isAutomatic: mergesAutomatically))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
-    for device in devices {
-      guard let kind = DeviceCatalogue.kind(named: device.model) else { continue }
-      try pci.add(
-        address: device.address, kind: kind, group: device.group,
-        driver: PCIBus.Driver(device.driver))
+    platform = PlatformBus(vfio: vfio, scheduler: scheduler, logger: logger)
+    try plug(topology)
+  }
+
+  /// Plugs in buses, bridges and devices: all of them, or none where one cannot be.
+  func plug(_ topology: Topology) throws {
+    var plugged: [PCIAddress] = []
+    do {
+      for bridge in topology.bridges {
+        try pci.add(
+          PCIBridge(
+            address: bridge.address, secondary: bridge.secondary,
+            vendorID: bridge.identity.vendorID, deviceID: bridge.identity.deviceID,
+            revision: bridge.identity.revision))
+        plugged.append(bridge.address)
+      }
+      for device in topology.resolvedDevices() {
+        guard let kind = models.pciKind(named: device.model) else { continue }
+        try pci.add(
+          address: device.address, kind: kind, group: device.group,
+          driver: PCIBus.Driver(device.driver))
+        plugged.append(device.address)
+      }
+      for device in topology.resolvedPlatformDevices() {
+        guard let kind = models.platformKind(named: device.model) else { continue }
+        try platform.add(
+          name: device.name, kind: kind, group: device.group,
+          driver: PlatformBus.Driver(device.driver))
+      }
+    } catch {
+      // What is behind a bridge goes with it.
+      for address in plugged { _ = try? pci.remove(address) }
+      throw error
     }
+  }
+
+  /// Unplugs a device, or a bridge with everything behind it, once nobody uses it any more.
+  ///
+  /// - Parameter completion: called exactly once, when all is gone; never after the wait was taken back.
+  /// - Throws: `ENODEV` when there is nothing, `EBUSY` when it is on its way out already.
+  @discardableResult
+  func unplug(
+    _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
+  ) throws(PCIBusError) -> UnbindWait {
+    try pci.remove(address, completion: completion)
   }
 
   /// What stands in `/sys`, where group nodes have these numbers.
@@ -53,13 +87,14 @@ struct Machine {
     SysfsTree(
       bus: pci, vfio: vfio,
       options: SysfsOptions(
-        dialect: dialect, bridges: bridges, deviceNumber: deviceNumber,
+        dialect: dialect, deviceNumber: deviceNumber,
         processors: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
   }
 
   /// `1 group, 2 devices`
   var summary: String {
-    let (groups, devices) = (vfio.groups.count, pci.functions.count)
+    let groups = vfio.groups.count
+    let devices = vfio.groups.map(\.members.count).reduce(0, +)
     return "\(groups) group\(groups == 1 ? "" : "s"), \(devices) device\(devices == 1 ? "" : "s")"
   }
 }
@@ -76,13 +111,15 @@ extension PCIBus.Driver {
 }
 
 extension Merging {
-  fileprivate init(
-    _ policy: Topology.MergePolicy, _ devices: [ResolvedDevice], isAutomatic: Bool
-  ) {
-    let noncoherent = devices.filter { !$0.isCacheCoherent }
+  fileprivate init(_ topology: Topology, isAutomatic: Bool) {
+    let pci = topology.resolvedDevices().filter { !$0.isCacheCoherent }
       .map { VFIOCore.GroupID(bus: PCIBus.name, number: $0.group) }
+    let platform = topology.resolvedPlatformDevices()
+      .filter { _ in !topology.platform.isCacheCoherent }
+      .map { VFIOCore.GroupID(bus: PlatformBus.name, number: $0.group) }
     self.init(
-      policy: Policy(policy), noncoherent: Set(noncoherent), isAutomatic: isAutomatic)
+      policy: Policy(topology.iommu.merge), noncoherent: Set(pci + platform),
+      isAutomatic: isAutomatic)
   }
 }
 

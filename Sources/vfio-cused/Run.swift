@@ -1,11 +1,13 @@
-public import ArgumentParser
+import ArgumentParser
 import Control
 import Glibc
 import Logging
+import PluginHost
 import SupervisorTransport
-public import Sysfs
+import Sysfs
 import Threads
 import Transport
+import VFIOCore
 
 /// `vfio-cused run`: the machine's VFIO, for one program and all that it starts.
 struct Run: ParsableCommand {
@@ -28,12 +30,14 @@ struct Run: ParsableCommand {
       """)
   var autoMerge = false
 
-  @Option(
-    help: """
-      What /sys is like: draft2011, as the VFIO document has it, or mainline, as Linux has it today. \
-      /dev/vfio has the nodes of both.
-      """)
+  @Option(help: SysfsDialect.help)
   var dialect = SysfsDialect.draft2011
+
+  @Option(
+    help: ArgumentHelp(
+      "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
+      valueName: "file"))
+  var plugin: [String] = []
 
   @Option(
     help: "Log to standard error, from this level on: trace, debug, info, notice, warning, error.")
@@ -65,7 +69,8 @@ struct Run: ParsableCommand {
       let logger = makeLogger()
       let work = WorkPool()
       let machine = try Machine(
-        topology: topology, mergesAutomatically: autoMerge, scheduler: work, logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, scheduler: work,
+        logger: logger)
       setenv(Self.marker, identity, 1)
       var options = try options()
       options.sysfs = machine.sysfs(dialect) { [vfio = machine.vfio] group in
@@ -80,17 +85,27 @@ struct Run: ParsableCommand {
     } catch let error as TopologyError {
       say(error.description)
       throw error.exitCode
+    } catch let error as PluginError {
+      say(error.description)
+      throw error.exitCode
+    } catch let error as BusError {
+      say(error.description)
+      throw Sysexits.dataError
     }
   }
 
-  /// The topology's file and the dialect, so that an inner run can tell whether it means the same.
+  /// The dialect and the files of the topology and the plug-ins, so that an inner run can tell whether it
+  /// means the same.
   private var identity: String {
-    guard let topology, let path = realpath(topology, nil) else {
-      return "\(dialect) \(topology ?? "default")"
-    }
+    (["\(dialect)", topology.map(Self.resolved) ?? "default"] + plugin.map(Self.resolved))
+      .joined(separator: ", ")
+  }
+
+  private static func resolved(_ file: String) -> String {
+    guard let path = realpath(file, nil) else { return file }
     defer { free(path) }
     // SAFETY: what realpath gives ends with a NUL.
-    return "\(dialect) \(String(cString: path))"
+    return String(cString: path)
   }
 
   private func becomeWhenNested() throws {
@@ -135,5 +150,3 @@ struct Run: ParsableCommand {
     return options
   }
 }
-
-extension SysfsDialect: ExpressibleByArgument {}

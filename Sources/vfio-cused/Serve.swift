@@ -4,7 +4,9 @@ import Control
 import Devices
 import Glibc
 import Logging
+import PluginHost
 import ServiceLifecycle
+import Sysfs
 import Threads
 import UnixSignals
 import VFIOCore
@@ -23,12 +25,26 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
+      valueName: "file"))
+  var plugin: [String] = []
+
   @Flag(
     help: """
       Merge a group with those that its user has in use, before the first IOMMU or device \
       descriptor of it is handed out.
       """)
   var autoMerge = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Mount the devices' /sys there. (default: /run/vfio-cused/sys)", valueName: "directory"))
+  var sysfs: String?
+
+  @Option(help: SysfsDialect.help)
+  var dialect = SysfsDialect.draft2011
 
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
@@ -42,6 +58,12 @@ struct Serve: AsyncParsableCommand {
       valueName: "owner"))
   var owner: NodeOwner?
 
+  func validate() throws {
+    if let sysfs, !sysfs.hasPrefix("/") || sysfs.hasSuffix("/") {
+      throw ValidationError("Say where by an absolute path: --sysfs /run/vfio-cused/sys")
+    }
+  }
+
   func run() async throws {
     LoggingSystem.bootstrap { label in
       var handler = StreamLogHandler.standardError(label: label)
@@ -51,7 +73,8 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "vfio-cused")
     do {
       let daemon = try Daemon(
-        topology: topology, mergesAutomatically: autoMerge, options: options, logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, sysfs: sysfs,
+        options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
@@ -63,6 +86,12 @@ struct Serve: AsyncParsableCommand {
     } catch let error as TopologyError {
       say(error.description)
       throw error.exitCode
+    } catch let error as PluginError {
+      say(error.description)
+      throw error.exitCode
+    } catch let error as BusError {
+      say(error.description)
+      throw Sysexits.dataError
     }
   }
 

@@ -9,6 +9,7 @@ cd "$root"
 
 make --silent -C Tests/Clients
 make --silent -C Tests/CUSE
+make --silent -C Tests/Plugins
 # The VM has no Swift: this is the binary that people install.
 swift build -c release --static-swift-stdlib --quiet --product vfio-cused
 swift build -c release --static-swift-stdlib --quiet --product waiting-daemon

@@ -6,6 +6,8 @@ bin=$1 clients=$2 helpers=$3
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=Tests/VM/checks.sh
 . "$here/../VM/checks.sh"
+# shellcheck source=Tests/CUSE/sysfs.sh
+. "$here/sysfs.sh"
 
 node=/dev/vfio/pci:240
 mount=/run/vfio-cused/files
@@ -97,6 +99,22 @@ all_clients() {
     set -- $command
     client "$command" "$who" "$limit" "$clients/$1" "${@:2}"
   done <"$here/../Clients/clients.table"
+}
+
+# Those that want a machine of their own.
+option_clients() {
+  local transport who limit rest
+  cd "$here/../Clients" || return
+  while read -r transport who limit rest <&3; do
+    [[ $transport == serve || $transport == both ]] || continue
+    # shellcheck disable=SC2086
+    start --owner 1000:1000 ${rest%% -- *} || continue
+    # shellcheck disable=SC2086
+    set -- ${rest#* -- }
+    client "$rest" "$who" "$limit" "$clients/$1" "${@:2}"
+    stop
+  done 3<options.table
+  cd - >/dev/null || return
 }
 
 under_strace() {
@@ -213,6 +231,25 @@ deferred_answers() {
   equal "the daemon ends while a call waits: the client has an error" 0 "$?"
 }
 
+# Plug-ins and the platform bus: Tests/Plugins.
+plugins() {
+  local here=$here/../Plugins status file words node command
+  while read -r status file words; do
+    [[ $status == '#' ]] || refuses "$file" "$status" "$words" --plugin "$here/build/$file"
+  done <"$here/refusals.table"
+  start --topology "$here/topology.yaml" || return
+  equal "plug-ins: nodes" "loop:0 odd:0 odd:1 pci:7 platform:0 platform:7" \
+    "$(ls /dev/vfio | tr '\n' ' ' | sed 's/ $//')"
+  while read -r node command; do
+    [[ $node == '#' ]] && continue
+    # shellcheck disable=SC2086
+    set -- $command
+    client "$command" root 60 "$here/build/$1" "${@:2}"
+  done <"$here/clients.table"
+  stop
+  equal "plug-ins: exit status" 0 "$status"
+}
+
 printf 'buses:\n  - bus: pcx\n    root: 0000:00\n' >/tmp/bad.yaml
 refusals
 start || finish
@@ -224,9 +261,14 @@ daemon_ends TERM
 start && chown 1000:1000 $node
 daemon_ends INT
 options
+option_clients
+mount_of_sys
+document_session
+hot_plug
 service_manager
 many_nodes 64
 without_ptrace
 hostile_clients
 deferred_answers
+plugins
 finish

@@ -2,12 +2,30 @@
  * A device stays open, and its group in use, until the very last copy of its
  * descriptor is closed, wherever that copy is. Then the group is free at once.
  *
- * Itself, with arguments, is the program that inherits a descriptor by exec.
+ * Itself, with arguments, is the program that inherits descriptors by exec.
  */
 #include "check.h"
 #include "client.h"
 
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+
+/* The next permutation in order; 0 after the last. */
+static int next_order(int *order, int count)
+{
+	int i = count - 2, j = count - 1, swap;
+
+	while (i >= 0 && order[i] > order[i + 1])
+		i--;
+	if (i < 0)
+		return 0;
+	while (order[j] < order[i])
+		j--;
+	swap = order[i], order[i] = order[j], order[j] = swap;
+	for (i++, j = count - 1; i < j; i++, j--)
+		swap = order[i], order[i] = order[j], order[j] = swap;
+	return 1;
+}
 
 static int works(int device)
 {
@@ -231,6 +249,208 @@ static void check_exec(int group)
 	close(down[1]);
 }
 
+/*
+ * exec gives a new address space: what it inherits works, but its group is its
+ * own only when the last descriptor from before is gone.
+ */
+static int executed(int group, int iommu, int device)
+{
+	struct vfio_iommu_info info = { .argsz = sizeof(info) };
+	int own = open_group(), mine;
+
+	check_topic = "after exec";
+	CHECK(works(device));
+	CHECK_OK(ioctl(iommu, VFIO_IOMMU_GET_INFO, &info));
+	CHECK_EQ(is_locked(group), 1);
+	CHECK_ERR(get_device(group), EPERM);
+	CHECK_ERR(get_iommu(own), EPERM);
+	close(iommu);
+	CHECK_ERR(get_iommu(group), EPERM);
+	close(device);
+	CHECK_EQ(is_locked(own), 0);
+	mine = get_device(group);
+	CHECK(works(mine));
+	return check_done();
+}
+
+static void check_exec_is_a_stranger(int group)
+{
+	int iommu = get_iommu(group), device = get_device(group);
+	char arguments[3][16];
+	pid_t pid;
+
+	check_topic = "exec with all descriptors";
+	snprintf(arguments[0], 16, "%d", group);
+	snprintf(arguments[1], 16, "%d", iommu);
+	snprintf(arguments[2], 16, "%d", device);
+	pid = fork_child();
+	if (!pid) {
+		execl("/proc/self/exe", "lifetimes", "executed", arguments[0],
+		      arguments[1], arguments[2], NULL);
+		_exit(127);
+	}
+	close(iommu);
+	close(device);
+	CHECK_EQ(reap(pid), 0);
+	CHECK_EQ(is_locked(group), 0);
+}
+
+/*
+ * Which of a client's copies go is all the same: each order of its group, its
+ * iommu, its device and a second copy of both.
+ */
+static void check_orders_of_copies(int watch)
+{
+	struct vfio_iommu_info info = { .argsz = sizeof(info) };
+	int order[5] = { 0, 1, 2, 3, 4 }, orders = 0;
+
+	check_topic = "orders of closing copies";
+	check_quiet = 1;
+	do {
+		int group = open_group(), iommu = get_iommu(group);
+		int device = get_device(group);
+		int fds[5] = { group, iommu, device, dup(iommu), dup(device) };
+		int left = 4;	/* descriptors that keep the owner */
+
+		for (int step = 0; step < 5; step++) {
+			int which = order[step];
+
+			CHECK_EQ(close(fds[which]), 0);
+			fds[which] = -1;
+			left -= which != 0;
+			CHECK_EQ(is_locked(watch), left > 0);
+			for (int i = 1; i < 5; i++) {
+				if (fds[i] < 0)
+					continue;
+				if (i % 2)
+					CHECK_OK(ioctl(fds[i],
+						       VFIO_IOMMU_GET_INFO,
+						       &info));
+				else
+					CHECK(works(fds[i]));
+			}
+		}
+		orders++;
+	} while (next_order(order, 5));
+	check_quiet = 0;
+	CHECK_EQ(orders, 120);
+}
+
+/* How far a client gets before its end. */
+enum stage {
+	OPENED, IOMMU, MAPPED, DEVICE, INTERRUPT, TRANSFER, NO_GROUP, NO_IOMMU,
+	STAGES
+};
+
+static void live(enum stage stage)
+{
+	int group = open_group(), iommu = -1, device;
+
+	if (stage >= IOMMU)
+		iommu = get_iommu(group);
+	if (stage >= MAPPED)
+		map_dma(iommu, MAP_RW, new_pages(1), 0, PAGE);
+	if (stage < DEVICE)
+		return;
+	device = get_device(group);
+	if (stage >= INTERRUPT)
+		set_irq(device, VFIO_PCI_INTX_IRQ_INDEX, eventfd(0, 0));
+	if (stage >= TRANSFER) {
+		config_write(device, 4, 2, 0x106);
+		bar_write(device, 0x80, 0);
+		bar_write(device, 0x88, 0x40000);
+		bar_write(device, 0x90, 64);
+		bar_write(device, 0x98, 1);
+	}
+	if (stage >= NO_GROUP)
+		close(group);
+	if (stage >= NO_IOMMU)
+		close(iommu);
+}
+
+/* It is gone, however it went: the group is free, and nothing is left in it. */
+static void check_death(int group, enum stage stage, int way)
+{
+	static const char *const ways[] = { "exit", "SIGKILL", "exec" };
+	char topic[64], *memory = new_pages(1);
+	int ready[2], iommu, device, event = eventfd(0, 0);
+	pid_t pid;
+
+	snprintf(topic, sizeof(topic), "%s at stage %d", ways[way], stage);
+	check_topic = topic;
+	NEED(pipe(ready) == 0);
+	pid = fork_child();
+	if (!pid) {
+		close(group);
+		live(stage);
+		tell(ready[1]);
+		if (way == 0)
+			_exit(0);
+		if (way == 2)
+			execl("/bin/true", "true", NULL);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	CHECK(await(ready[0]));
+	if (way == 1)
+		kill(pid, SIGKILL);
+	CHECK_EQ(reap(pid), way == 1 ? 1000 + SIGKILL : 0);
+	/* It has closed nothing itself, so allow it a moment. */
+	CHECK(unlocked_after(group, 1000000) >= 0);
+	iommu = get_iommu(group);
+	CHECK_OK(map_dma(iommu, MAP_RW, memory, 0, PAGE));
+	device = get_device(group);
+	CHECK(works(device));
+	CHECK_OK(set_irq(device, VFIO_PCI_INTX_IRQ_INDEX, event));
+	close(device);
+	close(iommu);
+	CHECK_EQ(is_locked(group), 0);
+	close(event);
+	close(ready[0]);
+	munmap(memory, PAGE);
+}
+
+static void check_deaths(int group)
+{
+	check_quiet = 1;
+	for (int stage = OPENED; stage < STAGES; stage++)
+		for (int way = 0; way < 3; way++)
+			check_death(group, stage, way);
+	check_quiet = 0;
+	check_topic = "ends of a client";
+	CHECK_EQ(is_locked(group), 0);
+}
+
+/* The owner is an address space, and stays it when that is no more. */
+static void check_owner_is_gone(int group)
+{
+	int sockets[2], device;
+	pid_t pid;
+
+	check_topic = "the owner is gone, its device is not";
+	NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
+	pid = fork_child();
+	if (!pid) {
+		int mine = get_device(group);
+
+		_exit(mine >= 0 && !send_fd(sockets[1], mine) ? 0 : 1);
+	}
+	CHECK_EQ(reap(pid), 0);
+	device = receive_fd(sockets[0]);
+	CHECK(works(device));
+	CHECK_EQ(is_locked(group), 1);
+	CHECK_ERR(get_iommu(group), EPERM);
+	CHECK_ERR(get_device(group), EPERM);
+	close(device);
+	CHECK_EQ(is_locked(group), 0);
+	device = get_device(group);
+	CHECK(works(device));
+	close(device);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
 /* exec closes what is marked for it; the group is free when it has begun. */
 static void check_cloexec(int group)
 {
@@ -259,6 +479,10 @@ int main(int argc, char **argv)
 {
 	int group;
 
+	if (argc == 5) {
+		check_start(120);
+		return executed(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
+	}
 	if (argc == 4)
 		holder(atoi(argv[1]), atoi(argv[2]), atoi(argv[3]), 1);
 	check_start(120);
@@ -272,5 +496,9 @@ int main(int argc, char **argv)
 	check_passed_on(group);
 	check_exec(group);
 	check_cloexec(group);
+	check_exec_is_a_stranger(group);
+	check_orders_of_copies(group);
+	check_owner_is_gone(group);
+	check_deaths(group);
 	return check_done();
 }

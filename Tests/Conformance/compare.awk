@@ -51,7 +51,7 @@ function allowed(name,    i) {
 END {
   for (i = 1; i <= lines; i++) {
     key = order[i]
-    if (got[key] == golden[key]) {
+    if ((key in got) && got[key] == golden[key]) {
       same++
       continue
     }

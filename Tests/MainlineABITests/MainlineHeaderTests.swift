@@ -61,29 +61,29 @@ import VFIOABI
   }
 
   @Test func deviceInfo() {
-    same(\Mainline.DeviceInfo.argsz, \vfio_device_info.argsz)
-    same(\Mainline.DeviceInfo.flags, \vfio_device_info.flags)
-    same(\Mainline.DeviceInfo.numRegions, \vfio_device_info.num_regions)
-    same(\Mainline.DeviceInfo.numIRQs, \vfio_device_info.num_irqs)
+    same(\Mainline.DeviceInfo.argsz, \linux_vfio_device_info.argsz)
+    same(\Mainline.DeviceInfo.flags, \linux_vfio_device_info.flags)
+    same(\Mainline.DeviceInfo.numRegions, \linux_vfio_device_info.num_regions)
+    same(\Mainline.DeviceInfo.numIRQs, \linux_vfio_device_info.num_irqs)
     #expect(
-      Mainline.DeviceInfo.capOffset == MemoryLayout<vfio_device_info>.offset(of: \.cap_offset))
+      Mainline.DeviceInfo.capOffset == MemoryLayout<linux_vfio_device_info>.offset(of: \.cap_offset))
   }
 
   @Test func regionInfo() {
-    same(Mainline.RegionInfo.self, vfio_region_info.self)
-    same(\Mainline.RegionInfo.argsz, \vfio_region_info.argsz)
-    same(\Mainline.RegionInfo.flags, \vfio_region_info.flags)
-    same(\Mainline.RegionInfo.index, \vfio_region_info.index)
-    same(\Mainline.RegionInfo.capOffset, \vfio_region_info.cap_offset)
-    same(\Mainline.RegionInfo.size, \vfio_region_info.size)
-    same(\Mainline.RegionInfo.offset, \vfio_region_info.offset)
+    same(Mainline.RegionInfo.self, linux_vfio_region_info.self)
+    same(\Mainline.RegionInfo.argsz, \linux_vfio_region_info.argsz)
+    same(\Mainline.RegionInfo.flags, \linux_vfio_region_info.flags)
+    same(\Mainline.RegionInfo.index, \linux_vfio_region_info.index)
+    same(\Mainline.RegionInfo.capOffset, \linux_vfio_region_info.cap_offset)
+    same(\Mainline.RegionInfo.size, \linux_vfio_region_info.size)
+    same(\Mainline.RegionInfo.offset, \linux_vfio_region_info.offset)
     #expect(Mainline.CapabilityChain.headerSize == MemoryLayout<vfio_info_cap_header>.size)
   }
 
   @Test func interrupts() {
-    same(Mainline.IRQInfo.self, vfio_irq_info.self)
-    same(\Mainline.IRQInfo.index, \vfio_irq_info.index)
-    same(\Mainline.IRQInfo.count, \vfio_irq_info.count)
+    same(Mainline.IRQInfo.self, linux_vfio_irq_info.self)
+    same(\Mainline.IRQInfo.index, \linux_vfio_irq_info.index)
+    same(\Mainline.IRQInfo.count, \linux_vfio_irq_info.count)
     same(Mainline.IRQSet.self, vfio_irq_set.self)
     same(\Mainline.IRQSet.argsz, \vfio_irq_set.argsz)
     same(\Mainline.IRQSet.flags, \vfio_irq_set.flags)

@@ -60,6 +60,23 @@ all_clients() {
   done <Tests/Clients/clients.table
 }
 
+# Those that want a machine of their own.
+option_clients() {
+  local transport who limit rest
+  cd Tests/Clients || return
+  while read -r transport who limit rest; do
+    [[ $transport == run || $transport == both ]] || continue
+    # shellcheck disable=SC2086
+    set -- ${rest#* -- }
+    # shellcheck disable=SC2086
+    user timeout -k 5 "$limit" "$cused" run ${rest%% -- *} -- "$clients/$1" "${@:2}" \
+      >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+    judge "$rest"
+  done <options.table
+  cd ../..
+}
+
 statuses() {
   under 10 true
   equal "true: exit status" 0 "$status"
@@ -82,6 +99,27 @@ statuses() {
   under 10 sh -c "(sleep 0.5; $clients/document_example >$work/orphan; echo done >>$work/orphan) & exit 3"
   equal "an orphan: the client's exit status" 3 "$status"
   equal "an orphan: it is served to its end" done "$(tail -1 "$work/orphan")"
+}
+
+# The document's shell session and its program, lspci, and devices that come and go.
+document() {
+  local machine=(--topology Tests/Document/topology.yaml)
+  count_lines < <(user timeout 60 "$cused" run "${machine[@]}" -- \
+    Tests/Document/session.sh "$clients/document_example" 2>&1 |
+    sed 's/^\(ok\|FAILED\) /&the document: /')
+  if ((EUID == 0)); then
+    # The account `user` of the document, in a mount namespace.
+    sed '$a user:x:1234:1234::/:/bin/sh' /etc/passwd >"$work/passwd"
+    sed '$a user:x:1234:' /etc/group >"$work/group"
+    # shellcheck disable=SC2016
+    count_lines < <(timeout 60 unshare --mount sh -c '
+      mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && shift && exec "$@"' \
+      sh "$work" "$cused" run "${machine[@]}" -- Tests/Document/session.sh "$clients/document_example" 2>&1 |
+      sed 's/^\(ok\|FAILED\) /&the document as root: /')
+  fi
+  equal "lspci" "$(cat Tests/Document/lspci.txt)" \
+    "$(user timeout 60 "$cused" run "${machine[@]}" -- Tests/Document/lspci.sh 2>/dev/null)"
+  client "hot-plug" 60 Tests/Run/hot_plug.sh "$clients"
 }
 
 # It cannot work: `refuses NAME STATUS WORDS COMMAND…`
@@ -240,6 +278,8 @@ traces() {
 }
 
 all_clients
+document
+option_clients
 statuses
 refusals
 nested

@@ -64,6 +64,7 @@ struct DocumentTests {
   @Test(arguments: [PCIBus.Driver.vfio, .none])
   func theLoopFromElsewhere(driver: PCIBus.Driver) throws {
     let machine = try TestMachine(populated: false)
+    try machine.add(bridge: TestMachine.bridge, 6)
     try machine.add(TestMachine.first, group: 240, driver: driver)
     try machine.add(TestMachine.second, group: 240, driver: driver)
     for _ in 0..<2 {

@@ -16,7 +16,7 @@ struct LookupTests {
     let expected: [(path: String, names: [String])] = [
       ("", ["bus", "class", "devices", "module"]),
       ("bus", ["pci"]),
-      ("bus/pci", ["devices", "drivers", "drivers_probe", "rescan"]),
+      ("bus/pci", ["devices", "drivers", "drivers_autoprobe", "drivers_probe", "rescan"]),
       (
         "bus/pci/devices",
         ["0000:00:02.0", "0000:00:03.0", "0000:00:1e.0", "0000:06:0d.0", "0000:06:0d.1"]
@@ -43,18 +43,22 @@ struct LookupTests {
       (
         "devices/pci0000:00/0000:00:1e.0",
         [
-          "0000:06:0d.0", "0000:06:0d.1", "class", "config", "device", "enable", "irq",
-          "local_cpulist", "local_cpus", "modalias", "numa_node", "resource", "revision",
+          "0000:06:0d.0", "0000:06:0d.1", "ari_enabled", "broken_parity_status", "class", "config",
+          "consistent_dma_mask_bits", "d3cold_allowed", "device", "dma_mask_bits", "enable", "irq",
+          "local_cpulist", "local_cpus", "modalias", "msi_bus", "numa_node", "power_state",
+          "remove",
+          "rescan", "resource", "revision", "secondary_bus_number", "subordinate_bus_number",
           "subsystem", "subsystem_device", "subsystem_vendor", "uevent", "vendor",
         ]
       ),
       (
         "devices/pci0000:00/0000:00:1e.0/0000:06:0d.0",
         [
-          "class", "config", "device", "driver", "driver_override", "enable", "iommu_group",
-          "irq", "local_cpulist", "local_cpus", "modalias", "numa_node", "remove", "resource",
-          "resource0", "revision", "subsystem", "subsystem_device", "subsystem_vendor", "uevent",
-          "vendor",
+          "ari_enabled", "broken_parity_status", "class", "config", "consistent_dma_mask_bits",
+          "d3cold_allowed", "device", "dma_mask_bits", "driver", "driver_override", "enable",
+          "iommu_group", "irq", "local_cpulist", "local_cpus", "modalias", "msi_bus", "numa_node",
+          "power_state", "remove", "rescan", "reset", "resource", "resource0", "revision",
+          "subsystem", "subsystem_device", "subsystem_vendor", "uevent", "vendor",
         ]
       ),
     ]
@@ -147,7 +151,7 @@ struct LookupTests {
     "class/vfio/pci:0240", "class/vfio/pci:", "class/vfio/usb:240",
     "devices/virtual/vfio/pci:3/dev", "devices/virtual/vfio/pci:3/devices/0000:06:0d.0",
     "bus/pci/devices/0000:06:0d.0/resource1", "bus/pci/devices/0000:06:0d.0/x",
-    "bus/pci/devices/0000:00:1e.0/driver_override", "bus/pci/devices/0000:00:1e.0/remove",
+    "bus/pci/devices/0000:00:1e.0/driver_override", "bus/pci/devices/0000:00:1e.0/reset",
     "bus/pci/devices/0000:00:1e.0/iommu_group", "..", "bus/../..",
   ])
   func whatIsNotThere(path: String) {

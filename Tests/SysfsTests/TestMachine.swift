@@ -31,17 +31,12 @@ struct TestMachine {
     vfio = VFIO(logger: logger)
     bus = PCIBus(vfio: vfio, scheduler: ManualScheduler(), logger: logger)
     let options = SysfsOptions(
-      dialect: dialect,
-      bridges: [
-        PCIBridge(
-          address: try #require(PCIAddress(Self.bridge)), secondary: 6, vendorID: 0x8086,
-          deviceID: 0x244e, revision: 0x90)
-      ],
-      hostDrivers: ["e1000e"],
+      dialect: dialect, hostDrivers: ["e1000e"],
       deviceNumber: { $0.number == 240 ? SysfsDeviceNumber(major: 252, minor: 27) : nil },
       processors: 2)
     tree = SysfsTree(bus: bus, vfio: vfio, options: options)
     guard populated else { return }
+    try add(bridge: Self.bridge, 6, deviceID: 0x244e, revision: 0x90)
     try add(Self.first, group: 240, driver: .host("edu"))
     try add(Self.second, group: 240, driver: .host("edu"))
     try add(Self.onRoot, group: 3, driver: .vfio, kind: Self.everything)
@@ -53,6 +48,15 @@ struct TestMachine {
   ) throws {
     try bus.add(
       address: #require(PCIAddress(address)), kind: kind, group: group, driver: driver)
+  }
+
+  func add(
+    bridge address: String, _ secondary: UInt8, deviceID: UInt16 = 0x8232, revision: UInt8 = 0
+  ) throws {
+    try bus.add(
+      PCIBridge(
+        address: #require(PCIAddress(address)), secondary: secondary, vendorID: 0x8086,
+        deviceID: deviceID, revision: revision))
   }
 
   func driver(_ address: String) throws -> PCIBus.Driver? {

@@ -14,7 +14,7 @@ struct Machine {
 
   /// The document's example: two functions in group 240; and one more each in 241 and 242.
   init(populated: Bool = true, merging: Merging = Merging()) throws {
-    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let logger = Logger.silent
     vfio = VFIO(logger: logger, merging: merging)
     bus = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     guard populated else { return }
@@ -35,4 +35,8 @@ struct Machine {
   func status(_ number: UInt32) -> GroupStatus? {
     vfio.groups.first { $0.id == GroupID(bus: "pci", number: number) }
   }
+}
+
+extension Logger {
+  static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 }

@@ -95,6 +95,11 @@ final class MemoryClient: Client {
     if case .file(let file) = closed { file.release() }
   }
 
+  /// Takes a descriptor back that somebody else closes.
+  func forget(_ fd: Int32) {
+    state.withLock { $0.descriptors[fd] = nil }
+  }
+
   func open(_ vfio: VFIO, _ number: UInt32) throws(Errno) -> Int32 {
     install(.file(try vfio.openGroup(GroupID(bus: "pci", number: number))))
   }

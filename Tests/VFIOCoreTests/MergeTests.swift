@@ -157,6 +157,15 @@ struct MergeTests {
     #expect(client.space.peek(0x20_0008) == 0x42)
   }
 
+  @Test func makesNoNode() throws {
+    let log = Log()
+    machine.vfio.observeGroups { log.add("\($0)") }
+    let before = log.entries.count
+    try client.merge(a, b)
+    try client.ioctl(b, .groupUnmerge)
+    #expect(log.entries.count == before)
+  }
+
   @Test func mergesTheWholeSet() throws {
     try client.merge(b, c)
     try client.merge(a, b)

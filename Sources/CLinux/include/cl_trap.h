@@ -11,6 +11,9 @@
  * that are ours already stay so. -EPERM where somebody else traces one. */
 int cl_trap_seize(pid_t tgid);
 
+/* Whether a thread that has stopped is one that we seized. */
+bool cl_trap_is_ours(pid_t tid);
+
 /* Why a thread that we seized has stopped, from what waitpid(2) said of it. */
 enum cl_trap_stop {
 	CL_TRAP_SIGNAL,     /* a signal is about to be delivered */

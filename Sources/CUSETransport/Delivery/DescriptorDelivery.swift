@@ -1,5 +1,6 @@
 import CLinux
 import ClientAccess
+import FUSESessions
 import Glibc
 import Logging
 import SystemPackage

@@ -1,6 +1,6 @@
 import CFuse3
-import CLinux
 import ClientAccess
+import FUSESessions
 import Glibc
 import Logging
 import Synchronization
@@ -49,36 +49,22 @@ final class FileMount: SessionHandler, @unchecked Sendable {
   }
 
   func mount() throws(TransportError) -> FUSESession {
-    let options = "allow_other,nosuid,nodev,noexec,fsname=vfio-cused,subtype=vfio-cused"
-    // SAFETY: libfuse copies arguments and operations; the session holds the handler.
-    let pointer: OpaquePointer? = withCArguments(["vfio-cused", "-o", options]) { arguments in
-      var operations = FileMount.operations
-      return fuse_session_new(
-        &arguments, &operations, MemoryLayout<fuse_lowlevel_ops>.size,
-        Unmanaged.passUnretained(self).toOpaque())
-    }
-    guard let pointer else { throw TransportError(.system, "libfuse cannot make a FUSE session") }
-    guard fuse_session_mount(pointer, path) == 0 else {
-      fuse_session_destroy(pointer)
-      throw TransportError(
-        .unavailable, "cannot mount FUSE at \(path); is /dev/fuse there, and may we mount?")
-    }
-    do {
-      let session = try FUSESession(owning: pointer, handler: self)
-      self.session = session
+    let session = try FUSESession.mount(at: path, options: "", Self.operations, handler: self)
+    self.session = session
+    do throws(Errno) {
       fileSystem = try FileIdentity(path: path).fileSystem
-      return session
     } catch {
-      cl_detach_mount(path)
+      unmount()
       throw TransportError(.system, "cannot use the mount at \(path): \(error)")
     }
+    return session
   }
 
   func unmount() {
-    cl_detach_mount(path)
+    MountPoint.detach(path)
   }
 
-  override func sessionEnded() {
+  func sessionEnded() {
     transport.fileMountEnded()
   }
 

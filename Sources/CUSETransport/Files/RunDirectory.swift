@@ -1,5 +1,6 @@
 import CLinux
 import ClientAccess
+import FUSESessions
 import Glibc
 import SystemPackage
 
@@ -17,7 +18,9 @@ struct RunDirectory: ~Copyable {
   /// Takes the directory, and clears away what a daemon that was killed has left in it.
   static func take(_ path: String) throws(TransportError) -> RunDirectory {
     let files = path + "/files"
-    try Self.makeDirectory(path)
+    if mkdir(path, 0o755) != 0 && errno != EEXIST {
+      throw TransportError(.cannotCreate, "cannot make \(path): \(Errno(rawValue: errno))")
+    }
     let lock: OwnedFD
     do {
       lock = try OwnedFD(path: path + "/lock", O_RDWR | O_CREAT, mode: 0o600)
@@ -28,25 +31,7 @@ struct RunDirectory: ~Copyable {
       throw TransportError(
         .alreadyRunning, "another vfio-cused serve is running: it holds \(path)/lock")
     }
-    // The mount outlives its daemon; a stack of them comes from daemons before that.
-    for _ in 0..<64 where Self.isMountPoint(files) { cl_detach_mount(files) }
-    try Self.makeDirectory(files)
+    try MountPoint.prepare(files)
     return RunDirectory(lock: lock, files: files)
-  }
-
-  private static func makeDirectory(_ path: String) throws(TransportError) {
-    if mkdir(path, 0o755) != 0 && errno != EEXIST {
-      throw TransportError(.cannotCreate, "cannot make \(path): \(Errno(rawValue: errno))")
-    }
-  }
-
-  /// Whether the mount table has `path`. Asking the file itself could wait for a dead daemon.
-  private static func isMountPoint(_ path: String) -> Bool {
-    guard let table = try? ProcFS.contents("/proc/self/mountinfo") else { return false }
-    let wanted = Array(path.utf8)
-    return table.split(separator: UInt8(ascii: "\n")).contains { line in
-      let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5)
-      return fields.count > 4 && fields[4].elementsEqual(wanted)
-    }
   }
 }

@@ -1,10 +1,12 @@
 import CFuse3
 import CLinux
 import ClientAccess
+import FUSESessions
 import Glibc
 import Logging
 import Synchronization
 import SystemPackage
+import Threads
 import VFIOCore
 
 /// The character device of one group: a CUSE session and what it answers.
@@ -12,7 +14,7 @@ import VFIOCore
 /// @unchecked: `session` is set once, before the session can see a request; the session holds the node,
 /// not the other way round.
 final class GroupNode: SessionHandler, @unchecked Sendable {
-  enum Creation: Sendable {
+  private enum Creation: Sendable {
     case pending
     case ready
     case failed(String)
@@ -26,7 +28,8 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
   private let transport: CUSETransport
   private let creation = Mutex(Creation.pending)
   private let openFiles = Mutex<[ObjectIdentifier: any VFIOFile]>([:])
-  private weak var session: FUSESession?
+  private let settled = Semaphore()
+  private(set) weak var session: FUSESession?
 
   init(
     group: VFIOCore.GroupID, name: String, device: FileIdentity.DeviceNumber,
@@ -39,7 +42,17 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     path = "/dev/" + name
   }
 
-  var state: Creation { creation.withLock { $0 } }
+  /// Waits for the kernel to make the node.
+  ///
+  /// - Throws: where it does not.
+  func waitUntilMade() throws(TransportError) {
+    guard settled.wait(milliseconds: 30_000) else {
+      throw TransportError(.system, "the kernel did not make \(path) in time")
+    }
+    if case .failed(let sentence) = creation.withLock({ $0 }) {
+      throw TransportError(.cannotCreate, sentence)
+    }
+  }
 
   /// Any open file of this group: they are all the same group to whoever names one.
   var anyOpenFile: (any VFIOFile)? { openFiles.withLock { $0.first?.value } }
@@ -89,7 +102,7 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     settle(failure.map(Creation.failed) ?? .ready)
   }
 
-  override func sessionEnded() {
+  func sessionEnded() {
     settle(.failed("the kernel refused to register \(path); its name or number is taken"))
   }
 
@@ -99,7 +112,7 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
       creation = outcome
       return true
     }
-    if changed { transport.nodeSettled() }
+    if changed { settled.signal() }
   }
 
   // MARK: Requests

@@ -5,12 +5,20 @@ public import DeviceKit
 /// A value without behaviour: `resolvedDevices()` says what follows from it.
 public struct Topology: Hashable, Sendable {
   public var iommu: IOMMU
+  /// What was loaded when the topology was read.
+  public var plugins: [Plugin]
   /// The root buses, those that no bridge leads to.
   public var buses: [RootBus]
+  public var platform: PlatformBus
 
-  public init(iommu: IOMMU = IOMMU(), buses: [RootBus]) {
+  public init(
+    iommu: IOMMU = IOMMU(), plugins: [Plugin] = [], buses: [RootBus],
+    platform: PlatformBus = PlatformBus()
+  ) {
     self.iommu = iommu
+    self.plugins = plugins
     self.buses = buses
+    self.platform = platform
   }
 
   /// What the IOMMU is told at boot.

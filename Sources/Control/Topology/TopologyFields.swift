@@ -1,12 +1,13 @@
 /// The fields of the whole file.
 enum TopologyField: String, YAMLField {
-  case iommu, buses
+  case iommu, plugins, buses
 
   static let owner = "a topology"
 
   var form: String {
     switch self {
     case .iommu: "a mapping of options, such as group_mf: true"
+    case .plugins: "a list of plug-ins, such as - file: ./libmybus.so"
     case .buses: "a list of root buses"
     }
   }
@@ -34,7 +35,7 @@ enum RootBusField: String, YAMLField {
 
   var form: String {
     switch self {
-    case .bus: "pci"
+    case .bus: busForm
     case .root: "domain:bus in hexadecimal, such as 0000:00"
     case .devices: "a list of bridges and devices"
     case .cacheCoherent: "true or false"
@@ -77,6 +78,60 @@ enum DeviceField: String, YAMLField {
     }
   }
 }
+
+enum PluginField: String, YAMLField {
+  case file, parameters
+
+  static let owner = "a plug-in"
+
+  var form: String {
+    switch self {
+    case .file: "the path of a shared object, from where this file is, such as ./libmybus.so"
+    case .parameters: "a mapping of the plug-in's own parameters to single values"
+    }
+  }
+}
+
+enum PlatformBusField: String, YAMLField {
+  case bus
+  case cacheCoherent = "cache_coherent"
+  case devices
+
+  static let owner = "the platform bus"
+
+  static var elsewhere: (owner: String, names: [String])? {
+    (RootBusField.owner + " of PCI", RootBusField.allCases.map(\.rawValue))
+  }
+
+  var form: String {
+    switch self {
+    case .bus: busForm
+    case .cacheCoherent: RootBusField.cacheCoherent.form
+    case .devices: "a list of devices"
+    }
+  }
+}
+
+enum PlatformDeviceField: String, YAMLField {
+  case name, model, group, driver
+
+  static let owner = "a platform device"
+
+  static var elsewhere: (owner: String, names: [String])? {
+    (DeviceField.owner + " of PCI", DeviceField.allCases.map(\.rawValue))
+  }
+
+  var form: String {
+    switch self {
+    case .name: "a name of letters, digits, '.', '-' and '_', such as 1c010000.dma"
+    case .model: DeviceField.model.form
+    case .group: DeviceField.group.form
+    case .driver: DeviceField.driver.form
+    }
+  }
+}
+
+private let busForm = "pci or platform"
 
 private let addressForm =
   "domain:bus:device.function in hexadecimal, device 00 to 1f, function 0 to 7, "

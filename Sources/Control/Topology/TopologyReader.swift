@@ -4,9 +4,17 @@ public import SystemPackage
 extension Topology {
   /// Reads a topology file.
   ///
-  /// - Parameter models: the names that `model` may have.
+  /// - Parameter models: the names that `model` may have on a PCI bus.
   public init(contentsOf path: FilePath, models: some Sequence<String>) throws(TopologyError) {
-    try self.init(yaml: YAMLDocument.read(path), file: path.string, models: models)
+    var models = FixedModels(pci: Array(models))
+    try self.init(contentsOf: path, catalogue: &models)
+  }
+
+  /// Reads a topology file, and has its plug-ins loaded on the way.
+  public init(
+    contentsOf path: FilePath, catalogue: inout some ModelCatalogue
+  ) throws(TopologyError) {
+    try self.init(yaml: YAMLDocument.read(path), file: path.string, catalogue: &catalogue)
   }
 
   /// Reads a topology from what a file holds.
@@ -14,37 +22,56 @@ extension Topology {
   /// - Parameters:
   ///   - yaml: the file's bytes, UTF-8.
   ///   - file: the file's name, for messages.
-  ///   - models: the names that `model` may have.
+  ///   - models: the names that `model` may have on a PCI bus.
   public init(
     yaml: some Sequence<UInt8>, file: String, models: some Sequence<String>
   ) throws(TopologyError) {
+    var models = FixedModels(pci: Array(models))
+    try self.init(yaml: yaml, file: file, catalogue: &models)
+  }
+
+  /// Reads a topology from what a file holds, and has its plug-ins loaded on the way.
+  ///
+  /// - Parameters:
+  ///   - yaml: the file's bytes, UTF-8.
+  ///   - file: the file's name, for messages and for the paths in it.
+  public init(
+    yaml: some Sequence<UInt8>, file: String, catalogue: inout some ModelCatalogue
+  ) throws(TopologyError) {
     let root = try YAMLDocument.compose(Array(yaml), file: file, form: "buses: and a list of buses")
-    var reader = TopologyReader(models: models)
+    let plugins = try TopologyReader.plugins(root, loadingInto: &catalogue)
+    var reader = TopologyReader(models: catalogue)
     self = try reader.topology(root)
+    self.plugins = plugins
   }
 }
 
 /// Reads the parts of a topology, and remembers what must be there only once.
-private struct TopologyReader {
+struct TopologyReader {
   /// No machine chains more bridges, and a file cannot exhaust the stack with them.
   static let bridgeLimit = 32
 
-  let models: [String]
-  let modelSet: Set<String>
+  let models: any ModelCatalogue
   private var linesOfAddresses: [PCIAddress: Int] = [:]
   private var linesOfBuses: [PCIBusAddress: Int] = [:]
+  var linesOfNames: [String: Int] = [:]
+  var lineOfPlatformBus: Int?
 
-  init(models: some Sequence<String>) {
-    modelSet = Set(models)
-    self.models = modelSet.sorted()
+  init(models: any ModelCatalogue) {
+    self.models = models
   }
 
   mutating func topology(_ value: YAMLValue) throws(TopologyError) -> Topology {
     let fields = try value.fields(TopologyField.self)
     var topology = Topology(buses: [])
     if let value = fields[.iommu] { topology.iommu = try iommu(value) }
-    for item in try fields.required(.buses).items("a root bus") {
-      topology.buses.append(try rootBus(item))
+    // A plug-in may bring the only buses.
+    let buses = fields[.plugins] == nil ? try fields.required(.buses) : fields[.buses]
+    for item in try buses?.items("a root bus") ?? [] {
+      switch try kind(of: item) {
+      case .pci: topology.buses.append(try rootBus(item))
+      case .platform: topology.platform = try platformBus(item)
+      }
     }
     return topology
   }
@@ -62,9 +89,7 @@ private struct TopologyReader {
   }
 
   private mutating func rootBus(_ value: YAMLValue) throws(TopologyError) -> Topology.RootBus {
-    enum Kind: String, CaseIterable { case pci }
     let fields = try value.fields(RootBusField.self)
-    _ = try fields.required(.bus).choice("a kind of bus", of: Kind.self)
     let root = try fields.required(.root)
     let address = try root.value("a root bus", PCIBusAddress.init)
     try claim(address, at: root)
@@ -118,20 +143,33 @@ private struct TopologyReader {
   ) throws(TopologyError) -> Topology.Device {
     let fields = try value.fields(DeviceField.self)
     let address = try address(fields.required(.address), on: bus)
-    var device = Topology.Device(address: address, model: try model(fields.required(.model)))
-    device.group = try fields[.group]?.value("a group number", groupNumber)
-    if let value = fields[.driver] {
-      device.driver = try value.value("a driver's name", Topology.Driver.init(name:))
-    }
+    var device = Topology.Device(
+      address: address, model: try model(fields.required(.model), on: .pci))
+    device.group = try group(fields[.group])
+    if let value = fields[.driver] { device.driver = try driver(value) }
     return device
   }
 
-  private func model(_ value: YAMLValue) throws(TopologyError) -> String {
+  func model(_ value: YAMLValue, on bus: Topology.BusKind) throws(TopologyError) -> String {
     let name = try value.text()
-    guard modelSet.contains(name) else {
-      throw value.unknownName(name, "a device model", known: models)
+    let known = models.models(on: bus)
+    guard known.contains(name) else {
+      for other in Topology.BusKind.allCases where models.models(on: other).contains(name) {
+        throw value.error(
+          "\(quoted(name)) is a device model of bus \(other.rawValue), not of \(bus.rawValue)",
+          "move the device there, or write \(listed(known.sorted(), "or"))")
+      }
+      throw value.unknownName(name, "a device model", known: known.sorted())
     }
     return name
+  }
+
+  func group(_ value: YAMLValue?) throws(TopologyError) -> UInt32? {
+    try value?.value("a group number", groupNumber)
+  }
+
+  func driver(_ value: YAMLValue) throws(TopologyError) -> Topology.Driver {
+    try value.value("a driver's name", Topology.Driver.init(name:))
   }
 
   private mutating func address(

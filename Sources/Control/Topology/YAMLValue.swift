@@ -83,6 +83,32 @@ struct YAMLValue {
     }
   }
 
+  /// The value of a mapping's field, before all of its fields are read; nil where there is none.
+  func peek<Field: YAMLField>(_ field: Field) -> YAMLValue? {
+    guard case .mapping(let pairs) = node,
+      let value = pairs.first(where: { $0.key.scalar?.string == field.rawValue })?.value
+    else { return nil }
+    return named(field.rawValue, value, form: field.form)
+  }
+
+  /// The entries of a mapping whose names are up to whoever writes it.
+  func entries() throws(TopologyError) -> [(name: YAMLValue, value: YAMLValue)] {
+    guard case .mapping(let pairs) = node else {
+      throw error(isEmpty ? "nothing is here" : "this is \(shape)")
+    }
+    return pairs.map { key, value in
+      (
+        YAMLValue(node: key, file: file, path: path, form: "a name"),
+        named(key.scalar?.string ?? "", value, form: "a single value")
+      )
+    }
+  }
+
+  private func named(_ name: String, _ value: Node, form: String) -> YAMLValue {
+    YAMLValue(
+      node: value, file: file, path: path.isEmpty ? name : "\(path).\(name)", form: form)
+  }
+
   /// Whether a mapping has a field of this name. False for what is no mapping.
   func hasField(_ name: String) -> Bool {
     guard case .mapping(let pairs) = node else { return false }
@@ -98,18 +124,17 @@ struct YAMLValue {
     var values: [Field: YAMLValue] = [:]
     for (key, value) in pairs {
       let name = key.scalar?.string ?? ""
-      let subpath = path.isEmpty ? name : "\(path).\(name)"
-      let named = YAMLValue(node: key, file: file, path: path, form: form)
+      let place = YAMLValue(node: key, file: file, path: path, form: form)
       guard key.scalar != nil else {
-        throw named.error("a field's name is one word", "write \(listed(known, "or"))")
+        throw place.error("a field's name is one word", "write \(listed(known, "or"))")
       }
       guard let field = Field(rawValue: name) else {
-        throw named.unknownField(name, of: type)
+        throw place.unknownField(name, of: type)
       }
       guard values[field] == nil else {
-        throw named.error("\(quoted(name)) is here twice", "leave one out")
+        throw place.error("\(quoted(name)) is here twice", "leave one out")
       }
-      values[field] = YAMLValue(node: value, file: file, path: subpath, form: field.form)
+      values[field] = named(name, value, form: field.form)
     }
     return YAMLFields(mapping: self, values: values)
   }

@@ -12,6 +12,8 @@ struct FileCalls: Sendable {
   let clients: ClientServices
   let work: WorkPool
   let logger: Logger
+  /// Lets a client map registers, or refuses.
+  let admit: @Sendable (Call) -> Void
 
   /// The file that a descriptor of the caller leads to. Where it is none of ours, the call has been let go.
   func file(_ call: Call, _ descriptor: UInt64) -> OpenFile? {
@@ -66,7 +68,8 @@ struct FileCalls: Sendable {
     case .success(.later(let answer)): wait(for: answer, call)
     case .success(.file(let file)):
       do throws(Errno) {
-        call.answer(Int64(try files.handOut(file, flags: O_RDWR | (file.closesOnExec ? O_CLOEXEC : 0), to: call)))
+        let flags = O_RDWR | (file.closesOnExec ? O_CLOEXEC : 0)
+        call.answer(Int64(try files.handOut(file, flags: flags, to: call)))
       } catch {
         call.fail(error)
       }
@@ -99,7 +102,7 @@ struct FileCalls: Sendable {
       guard backing.memory === open.file.memory, backing.offset == request.offset else {
         throw .invalidArgument
       }
-      call.allow()
+      if backing.memory == nil { admit(call) } else { call.allow() }
     } catch {
       call.fail(error)
     }

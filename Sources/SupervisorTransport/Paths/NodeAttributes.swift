@@ -3,11 +3,14 @@ import ClientAccess
 import Glibc
 import SystemPackage
 
-/// What stat and access say of emulated nodes. All belong to the user who runs us.
+/// What stat and access say of emulated nodes.
 struct NodeAttributes: Sendable {
   private let started = Int64(time(nil))
-  private let user = geteuid()
-  private let group = getegid()
+  let owners: NodeOwners
+
+  init(_ owners: NodeOwners) {
+    self.owners = owners
+  }
 
   /// - Parameter mask: for a `struct statx`, nil for a `struct stat`.
   func bytes(
@@ -22,8 +25,9 @@ struct NodeAttributes: Sendable {
     var c = cl_node()
     c.inode = Self.inode(path)
     c.seconds = started
-    c.uid = user
-    c.gid = group
+    let owner = owners.owner(of: path)
+    c.uid = owner.user
+    c.gid = owner.group
     c.links = 1
     switch node {
     case .directory:
@@ -32,14 +36,14 @@ struct NodeAttributes: Sendable {
     case .file(let file):
       c.mode = S_IFREG | file.mode & 0o777
       c.size = file.size
-    case .link(let target):
+    case .link:
       c.mode = S_IFLNK | 0o777
-      c.size = UInt64(target.utf8.count)
     case .device(let device):
       c.mode = S_IFCHR | device.mode & 0o777
       c.rdev_major = device.major
       c.rdev_minor = device.minor
     }
+    if let mode = owner.mode { c.mode = c.mode & S_IFMT | mode }
     return try Self.filled(mask) {
       mask == nil ? cl_stat_of_node(&c, $0) : cl_statx_of_node(&c, $0)
     }
@@ -56,15 +60,19 @@ struct NodeAttributes: Sendable {
     }
   }
 
-  /// Whether the user may do to the node what `mode` asks (access(2)).
-  func permits(_ node: EmulatedNode, _ mode: Int32) -> Bool {
+  /// Whether the caller may do to the node what `mode` asks (access(2)).
+  func permits(
+    _ node: EmulatedNode, at path: String, _ mode: Int32, to call: Call
+  ) throws(Errno) -> Bool {
     let bits: UInt32
     switch node {
     case .directory, .link: return true
     case .file(let file): bits = file.mode
     case .device(let device): bits = device.mode
     }
-    return UInt32(bitPattern: mode) & 7 & ~(bits >> 6) == 0
+    return try owners.permits(path, mode: bits, UInt32(bitPattern: mode)) { () throws(Errno) in
+      try Credentials(of: call.thread)
+    }
   }
 
   private static func filled(

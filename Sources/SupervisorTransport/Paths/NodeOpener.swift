@@ -39,9 +39,11 @@ struct NodeOpener {
 
   private func openDirectory(_ path: String, _ names: [String], isWhole: Bool) throws(Errno) {
     if wantsWrite || flags & O_CREAT != 0 { throw .isDirectory }
+    // A descriptor with O_PATH cannot be given; one without can do the same and more.
+    let flags = flags & ~oPath
     // Where the machine has all of the names, its own directory shows them.
     if !isWhole && names.allSatisfy({ Self.exists(path == "/" ? "/\($0)" : "\(path)/\($0)") }) {
-      return try openReal(path)
+      return try give(try OwnedFD(path: path, flags | O_NOCTTY))
     }
     try give(try scratch.open(path, flags, listing: path))
   }
@@ -75,4 +77,4 @@ struct NodeOpener {
 }
 
 /// `O_PATH`, which Glibc shows only to C.
-private let oPath: Int32 = 0o10000000
+let oPath: Int32 = 0o10000000

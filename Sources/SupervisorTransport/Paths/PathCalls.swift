@@ -9,9 +9,12 @@ struct PathCalls: Sendable {
   let tree: CombinedTree
   let scratch: ScratchTree
   let files: OpenFiles
-  private let attributes = NodeAttributes()
+  let owners: NodeOwners
+  private let attributes: NodeAttributes
 
-  init(tree: CombinedTree, scratch: ScratchTree, files: OpenFiles) {
+  init(tree: CombinedTree, scratch: ScratchTree, files: OpenFiles, owners: NodeOwners) {
+    self.owners = owners
+    attributes = NodeAttributes(owners)
     self.tree = tree
     self.scratch = scratch
     self.files = files
@@ -72,7 +75,14 @@ struct PathCalls: Sendable {
         call, path, directory: directory, followsLast: flags & (O_NOFOLLOW | O_EXCL) == 0)
       {
       case nil, .untouched: call.proceed()
-      case .node(let path, let node): try opener.open(node, at: path)
+      case .node(let path, let node):
+        if flags & oPath == 0 {
+          let wanted = [R_OK, W_OK, R_OK | W_OK, R_OK | W_OK][Int(flags & O_ACCMODE)]
+          if try !attributes.permits(node, at: path, wanted, to: call) {
+            throw .permissionDenied
+          }
+        }
+        try opener.open(node, at: path)
       case .real(let path): try opener.openReal(path)
       }
     } catch {
@@ -188,8 +198,8 @@ struct PathCalls: Sendable {
     do throws(Errno) {
       switch try resolve(call, path, directory: directory, followsLast: followsLast) {
       case nil, .untouched: return call.proceed()
-      case .node(_, let node):
-        if !attributes.permits(node, mode) { throw .permissionDenied }
+      case .node(let path, let node):
+        if try !attributes.permits(node, at: path, mode, to: call) { throw .permissionDenied }
       case .real(let path):
         if Glibc.access(path, mode) != 0 { throw Errno(rawValue: errno) }
       }

@@ -33,6 +33,10 @@ struct TraceDecoder {
     case CL_CALL_READLINK: "readlink(\(string(call.argument0)))"
     case CL_CALL_READLINKAT: "readlink(\(string(call.argument1)))"
     case CL_CALL_ACCESS: "access(\(string(call.argument0)))"
+    case CL_CALL_CHOWN, CL_CALL_LCHOWN: "chown(\(string(call.argument0)))"
+    case CL_CALL_FCHOWNAT: "fchownat(\(string(call.argument1)))"
+    case CL_CALL_CHMOD: "chmod(\(string(call.argument0)))"
+    case CL_CALL_FCHMODAT: "fchmodat(\(string(call.argument1)))"
     case CL_CALL_FACCESSAT, CL_CALL_FACCESSAT2: "access(\(string(call.argument1)))"
     default: "call"
     }

@@ -79,6 +79,15 @@ enum ResourceLine {
     return text(address, address + bar.size - 1, flags)
   }
 
+  /// - Parameter size: 0 for a function without a ROM.
+  static func rom(size: UInt64, at address: UInt64?) -> String {
+    // Memory that is read only, prefetchable and aligned to its size; unset where it has no address.
+    let flags: UInt64 = 0x200 | 0x2000 | 0x4000 | 0x40000
+    if size == 0 { return none }
+    guard let address else { return text(0, size - 1, flags | 0x2000_0000) }
+    return text(address, address + size - 1, flags)
+  }
+
   private static func text(_ start: UInt64, _ end: UInt64, _ flags: UInt64) -> String {
     "0x\(hex(start, 16)) 0x\(hex(end, 16)) 0x\(hex(flags, 16))\n"
   }

@@ -4,7 +4,14 @@ import VFIOCore
 
 /// The files that functions and bridges have (drivers/pci/pci-sysfs.c).
 private enum DeviceName: String, CaseIterable, Sendable {
-  case `class`, config, device, driver
+  case ariEnabled = "ari_enabled"
+  case brokenParityStatus = "broken_parity_status"
+  case `class`, config
+  case consistentDMAMaskBits = "consistent_dma_mask_bits"
+  case d3coldAllowed = "d3cold_allowed"
+  case device
+  case dmaMaskBits = "dma_mask_bits"
+  case driver
   case driverOverride = "driver_override"
   case enable
   case iommuGroup = "iommu_group"
@@ -12,10 +19,15 @@ private enum DeviceName: String, CaseIterable, Sendable {
   case localCPUList = "local_cpulist"
   case localCPUs = "local_cpus"
   case modalias
+  case msiBus = "msi_bus"
   case numaNode = "numa_node"
-  case remove, resource
+  case powerState = "power_state"
+  case remove, rescan, reset, resource
   case resource0, resource1, resource2, resource3, resource4, resource5
-  case revision, subsystem
+  case revision, rom
+  case secondaryBusNumber = "secondary_bus_number"
+  case subordinateBusNumber = "subordinate_bus_number"
+  case subsystem
   case subsystemDevice = "subsystem_device"
   case subsystemVendor = "subsystem_vendor"
   case uevent, vendor
@@ -42,7 +54,6 @@ extension SysfsDirectory {
       return SysfsDirectory(DeviceName.self) { function.node($0, machine) }
     case .bridge(let bridge):
       let files = SysfsDirectory(DeviceName.self) { bridge.node($0, machine) }
-      guard machine.bridge(to: bridge.secondaryBus) == bridge else { return files }
       let slots = SysfsDirectory.slots(on: bridge.secondaryBus, machine)
       return SysfsDirectory(
         names: { slots.names + files.names }, child: { slots[$0] ?? files[$0] })
@@ -54,6 +65,14 @@ extension SysfsFile {
   /// A file that always reads the same.
   fileprivate static func fixed(_ text: String) -> SysfsNode {
     .file(SysfsFile(0o444, read: { () throws(Errno) in line(text) }))
+  }
+
+  /// Configuration space, of which whoever is no administrator gets the header (`pci_read_config`).
+  fileprivate static func config(size: UInt64 = 256, _ read: @escaping Read) -> SysfsNode {
+    var file = SysfsFile(0o444, size: size, read: read)
+    file.isBinary = true
+    file.unprivilegedSize = 64
+    return .file(file)
   }
 }
 
@@ -80,10 +99,10 @@ extension PCIBus.FunctionStatus {
     case .iommuGroup:
       return machine.iommuGroup(of: self)
     case .config:
-      // The kernel shows whoever is not root the first 64 bytes only; the tree does not know who asks.
-      return .file(
-        SysfsFile(
-          0o444, size: 256, read: { () throws(Errno) in try machine.liveConfig(address) }))
+      return SysfsFile.config(size: description.express == nil ? 256 : 4096) {
+        () throws(Errno) in
+        try machine.liveConfig(address)
+      }
     case .irq:
       // The interrupt line register, which firmware would have set.
       return .file(
@@ -98,11 +117,9 @@ extension PCIBus.FunctionStatus {
           read: { () throws(Errno) in
             line(machine.isEnabled(try machine.live(address)) ? "1" : "0")
           }))
-    case .remove:
-      return .file(
-        SysfsFile(
-          0o220,
-          write: { text throws(Errno) in try machine.drivers.remove(address, text) }))
+    case .reset:
+      guard description.reset != .none else { return nil }
+      return .action { text throws(Errno) in try machine.drivers.reset(address, text) }
     case .resource:
       return .file(SysfsFile(0o444, read: { () throws(Errno) in Array(resourceLines.utf8) }))
     case .resource0, .resource1, .resource2, .resource3, .resource4, .resource5:
@@ -110,6 +127,20 @@ extension PCIBus.FunctionStatus {
       // Memory is for mmap only, and nothing has I/O ports to go to.
       return .file(
         SysfsFile(0o600, size: bar.size, read: { () throws(Errno) in throw .ioError }))
+    case .rom:
+      guard let rom = description.rom else { return nil }
+      var file = SysfsFile(
+        0o600, size: description.romSize,
+        read: { () throws(Errno) in
+          guard machine.drivers.showsROM(address) else { throw .invalidArgument }
+          return rom
+        },
+        write: { text throws(Errno) in
+          machine.drivers.setShowsROM(address, text)
+          return .done
+        })
+      file.isBinary = true
+      return .file(file)
     case .uevent:
       return .file(
         SysfsFile(
@@ -126,10 +157,12 @@ extension PCIBus.FunctionStatus {
 
   /// Start, end and flags of the six BARs and the ROM, as `resource_show` prints them.
   private var resourceLines: String {
-    (0..<7).map { number in
+    let bars = (0..<6).map { number in
       guard let bar = description.bars[number] else { return ResourceLine.none }
       return ResourceLine.text(bar, at: barAddresses[number])
     }.joined()
+    let number = PCIFunctionDescription.romNumber
+    return bars + ResourceLine.rom(size: description.romSize, at: barAddresses[number])
   }
 }
 
@@ -138,10 +171,9 @@ extension PCIBridge {
     let header = DeviceHeader(self)
     switch name {
     case .config:
-      return .file(
-        SysfsFile(
-          0o444, size: 256,
-          read: { () throws(Errno) in config(subordinate: machine.subordinate(of: self)) }))
+      return SysfsFile.config { () throws(Errno) in
+        config(subordinate: machine.subordinate(of: self))
+      }
     case .irq:
       return SysfsFile.fixed("0")
     case .enable:
@@ -155,7 +187,13 @@ extension PCIBridge {
         SysfsFile(
           0o644, read: { () throws(Errno) in Array(header.uevent(driver: nil).utf8) },
           write: { text throws(Errno) in try takeUEvent(text) }))
-    case .driver, .driverOverride, .iommuGroup, .remove, .resource0, .resource1, .resource2,
+    case .secondaryBusNumber:
+      return SysfsFile.fixed("\(secondary)")
+    case .subordinateBusNumber:
+      return .file(
+        SysfsFile(
+          0o444, read: { () throws(Errno) in line("\(machine.subordinate(of: self))") }))
+    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .resource0, .resource1, .resource2,
       .resource3, .resource4, .resource5:
       return nil
     default:
@@ -167,13 +205,28 @@ extension PCIBridge {
 extension DeviceHeader {
   /// What functions and bridges have alike.
   fileprivate func node(_ name: DeviceName, _ machine: SysfsMachine) -> SysfsNode? {
-    switch name {
+    let address = address
+    return switch name {
+    case .ariEnabled, .brokenParityStatus: SysfsFile.fixed("0")
     case .class: SysfsFile.fixed("0x" + hex(classCode, 6))
+    // Nobody has set another mask than the default.
+    case .consistentDMAMaskBits, .dmaMaskBits: SysfsFile.fixed("32")
+    case .d3coldAllowed, .msiBus: SysfsFile.fixed("1")
     case .device: SysfsFile.fixed("0x" + hex(deviceID, 4))
     case .localCPUList: SysfsFile.fixed(ProcessorSet.list(machine.options.processors))
     case .localCPUs: SysfsFile.fixed(ProcessorSet.mask(machine.options.processors))
     case .modalias: SysfsFile.fixed(modalias)
     case .numaNode: SysfsFile.fixed("-1")
+    case .powerState: SysfsFile.fixed("D0")
+    case .remove:
+      .file(
+        SysfsFile(
+          0o220,
+          write: { text throws(Errno) in try machine.drivers.remove(address, text) }))
+    case .rescan:
+      .action(0o220) { text throws(Errno) in
+        try machine.drivers.rescan(address.busAddress, text)
+      }
     case .revision: SysfsFile.fixed("0x" + hex(revision, 2))
     case .subsystem: symlink(from: machine.path(of: address), to: ["bus", "pci"])
     case .subsystemDevice: SysfsFile.fixed("0x" + hex(subsystemID, 4))

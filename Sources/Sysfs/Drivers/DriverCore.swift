@@ -15,35 +15,28 @@ import VFIOCore
 final class DriverCore: Sendable {
   private struct State {
     var ids: [PCIBus.Driver: [DynamicID]] = [:]
-    /// What was taken off the bus through `remove`, for `rescan`.
-    var removed: [PCIAddress: Removed] = [:]
-  }
-
-  private struct Removed {
-    var kind: PCIFunctionKind
-    var group: UInt32
-    var driver: PCIBus.Driver
+    /// Whether a driver is looked for when a function is found.
+    var probesByItself = true
+    /// Functions whose ROM can be read.
+    var shownROMs: Set<PCIAddress> = []
   }
 
   private let bus: PCIBus
   private let vfioName: String
   private let hostDrivers: Set<String>
-  private let bridges: Set<PCIAddress>
   private let state = Mutex(State())
 
-  init(bus: PCIBus, vfioName: String, hostDrivers: [String], bridges: Set<PCIAddress>) {
+  init(bus: PCIBus, vfioName: String, hostDrivers: [String]) {
     self.bus = bus
     self.vfioName = vfioName
     self.hostDrivers = Set(hostDrivers)
-    self.bridges = bridges
   }
 
   // MARK: - Drivers and their names
 
   /// The names of all drivers, in order.
   var names: [String] {
-    let ofFunctions = bus.functions.flatMap { [name(of: $0.driver), name(of: $0.initialDriver)] }
-    return hostDrivers.union([vfioName]).union(ofFunctions.compactMap(\.self)).sorted()
+    hostDrivers.union(bus.hostDrivers).union([vfioName]).sorted()
   }
 
   func name(of driver: PCIBus.Driver) -> String? {
@@ -57,10 +50,7 @@ final class DriverCore: Sendable {
   /// - Returns: nil when there is no such driver.
   func driver(named name: String) -> PCIBus.Driver? {
     if name == vfioName { return .vfio }
-    let driver = PCIBus.Driver.host(name)
-    if hostDrivers.contains(name) { return driver }
-    let isKnown = bus.functions.contains { $0.driver == driver || $0.initialDriver == driver }
-    return isKnown ? driver : nil
+    return hostDrivers.contains(name) || bus.hostDrivers.contains(name) ? .host(name) : nil
   }
 
   private func takes(_ driver: PCIBus.Driver, _ function: PCIBus.FunctionStatus) -> Bool {
@@ -73,9 +63,14 @@ final class DriverCore: Sendable {
 
   /// The function that the kernel calls by `text`, a trailing newline or none.
   private func function(_ text: [UInt8]) -> PCIBus.FunctionStatus? {
-    guard let name = Self.name(text), let address = PCIAddress(name), address.description == name
-    else { return nil }
-    return bus.function(at: address)
+    Self.address(text).flatMap(bus.function)
+  }
+
+  private static func address(_ text: [UInt8]) -> PCIAddress? {
+    guard let name = name(text), let address = PCIAddress(name), address.description == name else {
+      return nil
+    }
+    return address
   }
 
   private static func name(_ text: [UInt8]) -> String? {
@@ -149,8 +144,7 @@ final class DriverCore: Sendable {
   /// - Throws: `ENODEV` when there is no such function or bridge.
   func probe(_ text: [UInt8]) throws(Errno) {
     if let function = function(text) { return probe(function) }
-    let bridge = Self.name(text).flatMap { name in bridges.first { $0.description == name } }
-    if bridge == nil { throw .operationNotSupportedByDevice }
+    if Self.address(text).flatMap(bus.bridge(at:)) == nil { throw .operationNotSupportedByDevice }
   }
 
   private func probe(_ function: PCIBus.FunctionStatus) {
@@ -177,45 +171,65 @@ final class DriverCore: Sendable {
     }
   }
 
-  /// Takes the function off the bus, where the number is not 0. Waits while vfio's group is in use.
+  /// Takes a function, or a bridge with what is behind it, off the bus where the number is not 0. Waits while
+  /// vfio's groups are in use.
   ///
-  /// - Throws: `EINVAL` for what is no number, `ENODEV` when the function is gone, `EBUSY` when it is on
-  ///   its way out already.
+  /// - Throws: `EINVAL` for what is no number, `ENODEV` when it is gone, `EBUSY` when it is on its way out
+  ///   already.
   func remove(_ address: PCIAddress, _ text: [UInt8]) throws(Errno) -> SysfsWrite {
     guard try Self.isOn(text) else { return .done }
-    guard let function = bus.function(at: address), let kind = bus.kind(at: address) else {
-      throw .operationNotSupportedByDevice
-    }
-    let removed = Removed(
-      kind: kind, group: function.group.number, driver: function.initialDriver)
     let bus = bus
+    state.withLock { _ = $0.shownROMs.remove(address) }
     return try waiting(text.count) { completion throws(PCIBusError) in
-      try bus.remove(address) { [self] in
-        state.withLock { $0.removed[address] = removed }
-        completion()
-      }
+      try bus.remove(address, .untilRescan, completion: completion)
     }
   }
 
-  /// Finds the functions again that `remove` took off the bus, and drivers for them.
+  /// Finds again what `remove` took off the bus, and drivers for it.
   ///
+  /// - Parameter number: of the bus to look on and behind; nil for everywhere.
   /// - Throws: `EINVAL` for what is no number.
-  func rescan(_ text: [UInt8]) throws(Errno) {
+  func rescan(_ number: PCIBusAddress? = nil, _ text: [UInt8]) throws(Errno) {
     guard try Self.isOn(text) else { return }
-    let found = state.withLock { state in
-      defer { state.removed = [:] }
-      return state.removed.sorted { $0.key < $1.key }
-    }
-    for (address, removed) in found {
-      // Something else may be in its place by now.
-      try? bus.add(
-        address: address, kind: removed.kind, group: removed.group, driver: removed.driver)
+    for address in bus.rescan(number) where probesByItself {
       if let function = bus.function(at: address) { probe(function) }
     }
   }
 
+  /// Whether functions that are found get a driver: `drivers_autoprobe`.
+  var probesByItself: Bool { state.withLock { $0.probesByItself } }
+
+  /// Anything that does not begin with `0` means yes (`drivers_autoprobe_store` of drivers/base/bus.c).
+  func setProbesByItself(_ text: [UInt8]) {
+    state.withLock { $0.probesByItself = text.first != UInt8(ascii: "0") }
+  }
+
+  /// Whether the function's `rom` can be read.
+  func showsROM(_ address: PCIAddress) -> Bool {
+    state.withLock { $0.shownROMs.contains(address) }
+  }
+
+  /// Anything but `0` and a newline lets it be read (`pci_write_rom`).
+  func setShowsROM(_ address: PCIAddress, _ text: [UInt8]) {
+    state.withLock { state in
+      if text == Array("0\n".utf8) {
+        state.shownROMs.remove(address)
+      } else {
+        state.shownROMs.insert(address)
+      }
+    }
+  }
+
+  /// Resets a function.
+  ///
+  /// - Throws: `EINVAL` for anything but 1, `ENODEV` when the function is gone.
+  func reset(_ address: PCIAddress, _ text: [UInt8]) throws(Errno) {
+    guard try Self.number(text) == 1 else { throw .invalidArgument }
+    do throws(PCIBusError) { try bus.reset(address) } catch { throw error.errno }
+  }
+
   /// Reads a number as `kstrtoul` does: decimal, octal after `0`, hexadecimal after `0x`.
-  private static func isOn(_ text: [UInt8]) throws(Errno) -> Bool {
+  private static func number(_ text: [UInt8]) throws(Errno) -> UInt64 {
     guard var digits = name(text)?[...] else { throw .invalidArgument }
     if digits.hasPrefix("+") { digits = digits.dropFirst() }
     var radix = 10
@@ -227,7 +241,11 @@ final class DriverCore: Sendable {
     guard digits.first?.isHexDigit == true, let number = UInt64(digits, radix: radix) else {
       throw .invalidArgument
     }
-    return number != 0
+    return number
+  }
+
+  private static func isOn(_ text: [UInt8]) throws(Errno) -> Bool {
+    try number(text) != 0
   }
 
   // MARK: - Waiting

@@ -5,6 +5,7 @@ import VFIOCore
 /// The files of the bus (drivers/base/bus.c, drivers/pci/pci-sysfs.c).
 private enum BusName: String, CaseIterable, Sendable {
   case devices, drivers
+  case driversAutoprobe = "drivers_autoprobe"
   case driversProbe = "drivers_probe"
   case rescan
 }
@@ -20,12 +21,21 @@ private enum DriverName: String, CaseIterable, Sendable {
 extension SysfsDirectory {
   /// `/sys/bus/pci`
   static func pciBus(_ machine: SysfsMachine) -> SysfsDirectory {
-    SysfsDirectory(BusName.self) { name in
+    SysfsDirectory(BusName.self, isShared: true) { name in
       switch name {
       case .devices: .directory(.pciDevices(machine))
       case .drivers: .directory(.pciDrivers(machine))
-      case .driversProbe: .action(machine.drivers.probe)
-      case .rescan: .action(machine.drivers.rescan)
+      case .driversAutoprobe:
+        .file(
+          SysfsFile(
+            0o644,
+            read: { () throws(Errno) in line(machine.drivers.probesByItself ? "1" : "0") },
+            write: { text throws(Errno) in
+              machine.drivers.setProbesByItself(text)
+              return .done
+            }))
+      case .driversProbe: .action { text throws(Errno) in try machine.drivers.probe(text) }
+      case .rescan: .action { text throws(Errno) in try machine.drivers.rescan(nil, text) }
       }
     }
   }
@@ -33,7 +43,7 @@ extension SysfsDirectory {
   /// `/sys/bus/pci/devices`: symlinks to all functions and bridges.
   private static func pciDevices(_ machine: SysfsMachine) -> SysfsDirectory {
     SysfsDirectory(
-      names: { machine.addresses.map(\.description) },
+      isShared: true, names: { machine.bus.addresses.map(\.description) },
       child: { name in
         machine.slot(named: name).map {
           symlink(from: ["bus", "pci", "devices"], to: machine.path(of: $0.address))
@@ -44,7 +54,7 @@ extension SysfsDirectory {
   /// `/sys/bus/pci/drivers`
   private static func pciDrivers(_ machine: SysfsMachine) -> SysfsDirectory {
     SysfsDirectory(
-      names: { machine.drivers.names },
+      isShared: true, names: { machine.drivers.names },
       child: { name in
         machine.drivers.driver(named: name).map { .directory(.driver($0, name, machine)) }
       })
@@ -87,12 +97,13 @@ extension SysfsDirectory {
 
 extension SysfsNode {
   /// A file to write to, whose effect is there at once.
-  fileprivate static func action(
+  static func action(
+    _ permissions: UInt16 = 0o200,
     _ act: @escaping @Sendable ([UInt8]) throws(Errno) -> Void
   ) -> SysfsNode {
     .file(
       SysfsFile(
-        0o200,
+        permissions,
         write: { text throws(Errno) in
           try act(text)
           return .done

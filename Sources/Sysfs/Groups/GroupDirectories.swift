@@ -11,7 +11,7 @@ extension SysfsDirectory {
   /// `/sys/class/vfio`
   static func vfioClass(_ machine: SysfsMachine) -> SysfsDirectory {
     SysfsDirectory(
-      names: { machine.groups.map(machine.options.dialect.name) },
+      isShared: true, names: { machine.groups.map(machine.options.dialect.name) },
       child: { name in
         machine.group(named: name).map {
           symlink(from: ["class", "vfio"], to: machine.path(of: $0))
@@ -22,7 +22,7 @@ extension SysfsDirectory {
   /// `/sys/devices/virtual/vfio`
   static func vfioDevices(_ machine: SysfsMachine) -> SysfsDirectory {
     SysfsDirectory(
-      names: { machine.groups.map(machine.options.dialect.name) },
+      isShared: true, names: { machine.groups.map(machine.options.dialect.name) },
       child: { name in machine.group(named: name).map { .directory(.group($0, machine)) } })
   }
 
@@ -73,7 +73,7 @@ extension SysfsDirectory {
   /// `/sys/kernel/iommu_groups` (drivers/iommu/iommu.c)
   static func iommuGroups(_ machine: SysfsMachine) -> SysfsDirectory {
     SysfsDirectory(
-      names: { machine.iommuGroups.map { "\($0.number)" } },
+      isShared: true, names: { machine.iommuGroups.map { "\($0.number)" } },
       child: { name in
         guard let group = machine.iommuGroup(named: name) else { return nil }
         let path = SysfsMachine.path(ofIOMMUGroup: group) + ["devices"]

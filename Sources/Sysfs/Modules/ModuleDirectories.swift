@@ -62,7 +62,7 @@ extension SysfsDirectory {
   /// `/sys/module`
   static func modules(_ machine: SysfsMachine) -> SysfsDirectory {
     SysfsDirectory(
-      names: { machine.modules.map(\.name) },
+      isShared: true, names: { machine.modules.map(\.name) },
       child: { name in
         machine.modules.first { $0.name == name }.map { .directory(.module($0)) }
       })

@@ -58,7 +58,7 @@ struct Registry {
     var isHeldByMerge = false
   }
 
-  let merging: Merging
+  var merging: Merging
   var groups: [GroupID: Group] = [:]
   var sets: [SetID: MergedSet] = [:]
   var containers: [ContainerID: Container] = [:]

@@ -1,5 +1,6 @@
 public import DeviceKit
 import Synchronization
+import SystemPackage
 
 /// What the host sees of single functions and steers, as through sysfs.
 extension PCIBus {
@@ -8,19 +9,22 @@ extension PCIBus {
     state.withLock { $0.slots[address]?.status(address) }
   }
 
-  /// The addresses of all functions, in order.
+  /// The drivers of the host that functions were plugged in for or bound to, in order.
+  public var hostDrivers: [String] {
+    state.withLock { $0.hostDrivers.sorted() }
+  }
+
+  /// The addresses of all functions and bridges, in order.
   public var addresses: [PCIAddress] {
-    state.withLock { $0.slots.keys.sorted() }
+    state.withLock { (Array($0.slots.keys) + $0.bridges.keys).sorted() }
   }
 
-  /// The addresses of the functions on one bus, in no order.
+  /// The addresses of the functions and bridges on one bus, in order.
   public func addresses(on bus: PCIBusAddress) -> [PCIAddress] {
-    state.withLock { $0.slots.keys.filter { $0.busAddress == bus } }
-  }
-
-  /// The kind of the function at `address`, for plugging in the same again.
-  public func kind(at address: PCIAddress) -> PCIFunctionKind? {
-    state.withLock { $0.slots[address]?.function.kind }
+    state.withLock { state in
+      let functions = state.slots.keys.filter { $0.busAddress == bus }
+      return (functions + state.bridges.keys.filter { $0.busAddress == bus }).sorted()
+    }
   }
 
   /// The function's configuration space as it is now, 256 bytes.
@@ -30,6 +34,16 @@ extension PCIBus {
   /// - Returns: nil when there is no function at `address`.
   public func config(at address: PCIAddress) -> [UInt8]? {
     state.withLock { $0.slots[address]?.function }?.hostConfig()
+  }
+
+  /// Resets a function, whoever has it.
+  ///
+  /// - Throws: `ENODEV` when there is none, `EINVAL` where it has no reset.
+  public func reset(_ address: PCIAddress) throws(PCIBusError) {
+    let slot = try state.withLock { state throws(PCIBusError) in try Self.slot(state, address) }
+    do throws(Errno) { try slot.function.reset() } catch {
+      throw PCIBusError(error, "\(address) was not reset: \(error)")
+    }
   }
 
   /// Keeps the function for the driver called `name`; nil lets any driver have it again. Who has it now
@@ -44,40 +58,14 @@ extension PCIBus {
   }
 
   /// Takes back an unbind, and a removal, of this very binding.
-  fileprivate func cancelUnbind(_ address: PCIAddress, _ data: PCIDeviceData) -> Bool {
+  func cancelUnbind(_ address: PCIAddress, _ data: PCIDeviceData) -> Bool {
     // The core knows which binding waits. One that is given back to vfio is here as it was before.
     let device = state.withLock { $0.slots[address]?.device }
     guard let device, vfio.cancelUnbind(device, data: data) else { return false }
     state.withLock { state in
       state.slots[address]?.isUnbinding = false
-      state.slots[address]?.isRemoved = false
+      state.slots[address]?.departure = nil
     }
     return true
-  }
-}
-
-/// A function's wait for its group to fall out of use, after which vfio lets go of it.
-public struct UnbindWait: Sendable {
-  private let bus: PCIBus?
-  private let address: PCIAddress?
-  private let data: PCIDeviceData?
-
-  /// Nothing to wait for.
-  init() {
-    (bus, address, data) = (nil, nil, nil)
-  }
-
-  init(bus: PCIBus, address: PCIAddress, data: PCIDeviceData?) {
-    (self.bus, self.address, self.data) = (bus, address, data)
-  }
-
-  /// Gives up waiting: vfio keeps the function, and a removal is forgotten.
-  ///
-  /// - Returns: false when there was nothing to wait for any more. The completion has been called then, or is
-  ///   about to be; else it will not be called.
-  @discardableResult
-  public func cancel() -> Bool {
-    guard let bus, let address, let data else { return false }
-    return bus.cancelUnbind(address, data)
   }
 }

@@ -5,7 +5,7 @@ import SystemPackage
 
 /// The emulated PCI bus with its bus driver vfio-pci, written on the core's bus driver API alone.
 ///
-/// Functions come and go at any time; each is taken by vfio, by a host driver (of which nothing but its name
+/// Functions and bridges come and go at any time. Each function is taken by vfio, by a host driver (of which nothing but its name
 /// exists, and which keeps a group from being viable) or by nobody. Calls come from any thread.
 public final class PCIBus: Sendable {
   /// The bus's name in group ids.
@@ -49,8 +49,8 @@ public final class PCIBus: Sendable {
     var isUnbinding = false
     /// Vfio is being told of it, or that it is bound: nobody else may change it meanwhile.
     var isInTransit = true
-    /// Goes as soon as it is unbound.
-    var isRemoved = false
+    /// How it goes as soon as it is unbound; nil while it stays.
+    var departure: Departure?
 
     func status(_ address: PCIAddress) -> FunctionStatus {
       FunctionStatus(
@@ -61,27 +61,32 @@ public final class PCIBus: Sendable {
     }
   }
 
+  /// What becomes of something that is removed.
+  public enum Departure: Sendable {
+    /// It is unplugged.
+    case forGood
+    /// The hardware stays, for `rescan` to find.
+    case untilRescan
+  }
+
   struct State {
     var slots: [PCIAddress: Slot] = [:]
+    var bridges: [PCIAddress: BridgeSlot] = [:]
+    /// What was removed and is still plugged in.
+    var unscanned = Unscanned()
+    /// Those of the host, by name.
+    var hostDrivers: Set<String> = []
     var layout = PCIAddressSpaceLayout()
   }
 
   let vfio: VFIO
-  /// Each bus behind a bridge, and the one that the bridge is on.
-  let upstream: [PCIBusAddress: PCIBusAddress]
   private let scheduler: any Scheduler
   private let logger: Logger
   let state = Mutex(State())
 
-  /// - Parameters:
-  ///   - upstream: each bus behind a bridge, and the one that the bridge is on. Others cannot be reset.
-  ///   - scheduler: runs the models' delayed work.
-  public init(
-    vfio: VFIO, upstream: [PCIBusAddress: PCIBusAddress] = [:], scheduler: any Scheduler,
-    logger: Logger
-  ) {
+  /// - Parameter scheduler: runs the models' delayed work.
+  public init(vfio: VFIO, scheduler: any Scheduler, logger: Logger) {
     self.vfio = vfio
-    self.upstream = upstream
     self.scheduler = scheduler
     self.logger = logger
   }
@@ -98,7 +103,8 @@ public final class PCIBus: Sendable {
   /// In a group that is in use, vfio claims the function, whatever `driver` says.
   ///
   /// - Parameter group: the number of its IOMMU group.
-  /// - Throws: `EEXIST` when the address is taken, `EINVAL` for a kind whose description makes no sense.
+  /// - Throws: `EEXIST` when the address is taken, `EBUSY` behind a bridge that is being removed, `EINVAL` for a
+  ///   kind whose description makes no sense.
   public func add(
     address: PCIAddress, kind: PCIFunctionKind, group: UInt32, driver: Driver
   ) throws(PCIBusError) {
@@ -111,7 +117,8 @@ public final class PCIBus: Sendable {
     logger[metadataKey: "device"] = "\(address)"
     let memory: PCIMemory?
     do throws(Errno) {
-      memory = try PCIMemory(kind.description.bars, name: "\(address)")
+      memory = try PCIMemory(
+        kind.description.bars.filter(\.value.isRAM).mapValues(\.size), name: "\(address)")
     } catch {
       throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
     }
@@ -120,27 +127,14 @@ public final class PCIBus: Sendable {
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
       scheduler: scheduler, logger: logger,
       isAlone: { [weak self] in self?.addresses(on: address.busAddress).count == 1 })
-    try state.withLock { state throws(PCIBusError) in
-      guard state.slots[address] == nil else {
-        throw PCIBusError(.fileExists, "there is a function at \(address)")
-      }
-      state.slots[address] = Slot(function: function, device: device, initialDriver: driver)
-    }
-    let mainline = MainlinePCIOps { [weak self] in self?.busReset(of: $0) }
-    let ops = PCIOps(mainline: mainline) { [weak self] device throws(Errno) in
-      try self?.claim(device)
-    }
-    do throws(Errno) {
-      try vfio.addDevice(device, ops: ops, port: function.pins.domainPort)
+    do throws(PCIBusError) {
+      try enumerate(Slot(function: function, device: device, initialDriver: driver), at: address)
     } catch {
-      state.withLock { $0.slots[address] = nil }
-      throw PCIBusError(error, "vfio did not take \(address): \(error)")
+      state.withLock { $0.layout.release(barAddresses, of: kind.description) }
+      throw error
     }
     // The claim may have bound it already.
-    let isTaken = state.withLock { state in
-      state.slots[address]?.isInTransit = false
-      return state.slots[address]?.driver != Driver.none
-    }
+    let isTaken = state.withLock { $0.slots[address]?.driver != Driver.none }
     guard driver != .none, !isTaken else { return }
     do throws(PCIBusError) {
       try bind(address, to: driver)
@@ -149,27 +143,42 @@ public final class PCIBus: Sendable {
     }
   }
 
-  /// Unplugs a function, after vfio has let go of it.
-  ///
-  /// - Parameter completion: called exactly once, when the function is gone; never after the wait was
-  ///   taken back.
-  /// - Returns: the wait for vfio, which can be taken back until the function is gone.
-  /// - Throws: `ENODEV` when there is none, `EBUSY` when it is being removed already.
-  @discardableResult
-  public func remove(
-    _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
+  /// Makes a function that is plugged in known, to vfio as well.
+  func enumerate(_ slot: Slot, at address: PCIAddress) throws(PCIBusError) {
+    try state.withLock { state throws(PCIBusError) in
+      try state.checkRoom(at: address)
+      state.slots[address] = slot
+      state.slots[address]?.isInTransit = true
+      if case .host(let name) = slot.initialDriver { state.hostDrivers.insert(name) }
+    }
+    let mainline = MainlinePCIOps { [weak self] in self?.busReset(of: $0) }
+    let ops = PCIOps(mainline: mainline) { [weak self] device throws(Errno) in
+      try self?.claim(device)
+    }
+    do throws(Errno) {
+      try vfio.addDevice(slot.device, ops: ops, port: slot.function.pins.domainPort)
+    } catch {
+      state.withLock { $0.slots[address] = nil }
+      throw PCIBusError(error, "vfio did not take \(address): \(error)")
+    }
+    state.withLock { $0.slots[address]?.isInTransit = false }
+  }
+
+  /// Removes one function, after vfio has let go of it.
+  func removeFunction(
+    _ address: PCIAddress, _ departure: Departure, _ completion: @escaping @Sendable () -> Void
   ) throws(PCIBusError) -> UnbindWait {
     let slot = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      if slot.isRemoved || slot.isUnbinding || slot.isInTransit {
+      if slot.departure != nil || slot.isUnbinding || slot.isInTransit {
         throw PCIBusError(.resourceBusy, "\(address) is on its way into vfio or out of it already")
       }
-      state.slots[address]?.isRemoved = true
+      state.slots[address]?.departure = departure
       return slot
     }
     vfio.deleteDevice(slot.device)
     if slot.driver == .vfio { return try unbind(address, completion: completion) }
-    state.withLock { $0.slots[address] = nil }
+    state.withLock { $0.departed(address) }
     completion()
     return UnbindWait()
   }
@@ -187,12 +196,13 @@ public final class PCIBus: Sendable {
   ) throws(PCIBusError) {
     let (device, data) = try state.withLock { state throws(PCIBusError) in
       let slot = try Self.slot(state, address)
-      guard slot.driver == .none, !slot.isRemoved, slot.isInTransit == isClaim else {
+      guard slot.driver == .none, slot.departure == nil, slot.isInTransit == isClaim else {
         throw PCIBusError(.resourceBusy, "\(address) has a driver or is about to")
       }
       state.slots[address]?.isInTransit = driver != .none
       let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
+      if case .host(let name) = driver { state.hostDrivers.insert(name) }
       if driver == .vfio { state.slots[address]?.data = data }
       return (slot.device, data)
     }
@@ -267,7 +277,7 @@ public final class PCIBus: Sendable {
       state.slots[address]?.driver = .none
       state.slots[address]?.data = nil
       state.slots[address]?.isUnbinding = false
-      if state.slots[address]?.isRemoved == true { state.slots[address] = nil }
+      if state.slots[address]?.departure != nil { state.departed(address) }
     }
   }
 

@@ -26,16 +26,10 @@ extension PCIFunction {
   ///
   /// - Throws: `EINVAL` for a private mapping and for what is not all inside one mappable area.
   func map(_ request: MapRequest, sparesMSIX: Bool) throws(Errno) -> MapBacking {
-    let page = SharedMemory.pageSize
-    let place = RegionOffset(fileOffset: request.offset)
-    let (end, overflow) = place.offset.addingReportingOverflow(request.length)
-    guard request.isShared, request.length > 0, !overflow, place.offset % page == 0,
-      let region = PCIRegion(rawValue: place.index), let memory
-    else { throw .invalidArgument }
-    // Part of a page maps all of it: every area ends with a page, so the end may be inside its last.
-    let isMappable = mappableAreas(of: region, sparesMSIX: sparesMSIX)
-      .contains { $0.contains(place.offset) && end <= $0.upperBound }
-    guard isMappable else { throw .invalidArgument }
-    return MapBacking(memory: memory.file, offset: request.offset)
+    guard let memory else { throw .invalidArgument }
+    return try memory.backing(request) { index in
+      PCIRegion(rawValue: UInt32(index)).map { mappableAreas(of: $0, sparesMSIX: sparesMSIX) }
+        ?? []
+    }
   }
 }

@@ -143,11 +143,8 @@ extension PCIFunction {
       if let window = memory?.windows[number] {
         return window.read(at: Int(segment.offset), into: buffer)
       }
-      for (start, width) in PCIAccessPieces(offset: segment.offset, count: buffer.count) {
-        let value = model.read(bar: number, offset: segment.offset + UInt64(start), width: width)
-        for i in 0..<width.rawValue {
-          buffer[start + i] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(i)))
-        }
+      readRegisters(at: segment.offset, into: buffer) { offset, width in
+        model.read(bar: number, offset: offset, width: width)
       }
     }
   }
@@ -159,11 +156,8 @@ extension PCIFunction {
     if let window = memory?.windows[number] {
       return window.write(at: Int(segment.offset), from: buffer)
     }
-    for (start, width) in PCIAccessPieces(offset: segment.offset, count: buffer.count) {
-      var value: UInt64 = 0
-      for i in 0..<width.rawValue { value |= UInt64(buffer[start + i]) << (8 * UInt64(i)) }
-      model.write(
-        bar: number, offset: segment.offset + UInt64(start), width: width, value: value)
+    writeRegisters(at: segment.offset, from: buffer) { offset, width, value in
+      model.write(bar: number, offset: offset, width: width, value: value)
     }
   }
 }

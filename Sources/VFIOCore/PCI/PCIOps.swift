@@ -67,18 +67,7 @@ final class PCIOps: DeviceOps {
   func ioctl(
     _ data: DeviceData, _ request: UInt32, _ argument: UInt64, from client: any Client
   ) throws(Errno) -> IoctlResult {
-    let function = try function(data)
-    switch Draft2011.Request(rawValue: request) {
-    case .deviceGetInfo: try getInfo(function, argument, client)
-    case .deviceGetRegionInfo: try getRegionInfo(function, argument, client)
-    case .deviceGetIRQInfo: try getIRQInfo(function, argument, client)
-    case .deviceSetIRQEventfds: try setIRQEventfds(function, argument, client)
-    case .deviceUnmaskIRQ: try unmaskIRQ(function, argument, client)
-    case .deviceSetUnmaskIRQEventfds: try setUnmaskIRQEventfds(function, argument, client)
-    case .deviceReset: try function.reset()
-    default: throw .inappropriateIOCTLForDevice
-    }
-    return .value(0)
+    try function(data).ioctl(request, argument, from: client)
   }
 
   private func function(_ data: DeviceData) throws(Errno) -> PCIFunction {

@@ -2,7 +2,14 @@
 #ifndef CVFIO_LINUX_H
 #define CVFIO_LINUX_H
 
+/* The draft's header, which other tests look at, has structures of the same names. */
+#define vfio_device_info linux_vfio_device_info
+#define vfio_region_info linux_vfio_region_info
+#define vfio_irq_info linux_vfio_irq_info
 #include <linux/vfio.h>
+#undef vfio_device_info
+#undef vfio_region_info
+#undef vfio_irq_info
 
 /* What the compiler does not show to Swift. */
 extern const unsigned cvfio_container_requests[7];

@@ -1,0 +1,21 @@
+import Synchronization
+import Threads
+
+/// A thread's wait for an unbind.
+final class UnbindWait: Sendable {
+  private let semaphore = Semaphore()
+  private let data = Mutex<UInt?>(nil)
+
+  func complete(_ bits: UInt) {
+    data.withLock { $0 = bits }
+    semaphore.signal()
+  }
+
+  /// - Returns: what it was completed with, when it is.
+  func wait() -> UInt {
+    while true {
+      if let bits = data.withLock({ $0 }) { return bits }
+      _ = semaphore.wait(milliseconds: 60_000)
+    }
+  }
+}

@@ -1,0 +1,112 @@
+public import DeviceKit
+import SystemPackage
+
+/// Removing what is on the bus, and finding again what stayed plugged in.
+extension PCIBus {
+  /// What was removed and is still there to be found.
+  struct Unscanned {
+    var functions: [PCIAddress: Slot] = [:]
+    var bridges: [PCIAddress: PCIBridge] = [:]
+
+    func has(_ address: PCIAddress) -> Bool {
+      functions[address] != nil || bridges[address] != nil
+    }
+  }
+
+  /// Removes a function, or a bridge with everything behind it, after vfio has let go.
+  ///
+  /// - Parameters:
+  ///   - departure: whether the hardware goes as well. What was removed before can be unplugged still.
+  ///   - completion: called exactly once, when all is gone; never after the wait was taken back.
+  /// - Returns: the wait for vfio, which can be taken back until all is gone. Of what is behind a bridge, functions
+  ///   that are gone by then stay so.
+  /// - Throws: `ENODEV` when there is nothing, `EBUSY` when any of it is being removed or unbound already.
+  @discardableResult
+  public func remove(
+    _ address: PCIAddress, _ departure: Departure = .forGood,
+    completion: @escaping @Sendable () -> Void = {}
+  ) throws(PCIBusError) -> UnbindWait {
+    if bridge(at: address) != nil { return try removeBridge(address, departure, completion) }
+    let wasUnscanned = state.withLock { departure == .forGood && $0.unplugUnscanned(address) }
+    if !wasUnscanned { return try removeFunction(address, departure, completion) }
+    completion()
+    return UnbindWait()
+  }
+
+  /// Finds what was removed and is still plugged in, on `bus` and behind it. No driver has the functions yet, but
+  /// those of groups in use, which vfio claims.
+  ///
+  /// - Parameter bus: nil for everywhere.
+  /// - Returns: the addresses of the functions, in order.
+  public func rescan(_ bus: PCIBusAddress? = nil) -> [PCIAddress] {
+    let found = state.withLock { state in
+      let bridges = state.unscanned.bridges.filter { state.isAt(bus, above: $0.key) }
+      let functions = state.unscanned.functions.filter { state.isAt(bus, above: $0.key) }
+      for (address, bridge) in bridges {
+        state.unscanned.bridges[address] = nil
+        state.bridges[address] = BridgeSlot(bridge: bridge)
+      }
+      for address in functions.keys { state.unscanned.functions[address] = nil }
+      return functions.sorted { $0.key < $1.key }
+    }
+    return found.compactMap { address, slot in
+      do throws(PCIBusError) {
+        try enumerate(slot, at: address)
+        return address
+      } catch {
+        // A bridge above it goes meanwhile.
+        state.withLock { $0.unscanned.functions[address] = slot }
+        return nil
+      }
+    }
+  }
+}
+
+extension PCIBus.State {
+  /// The function has left the bus.
+  mutating func departed(_ address: PCIAddress) {
+    guard let slot = slots.removeValue(forKey: address) else { return }
+    switch slot.departure {
+    case .untilRescan?:
+      unscanned.functions[address] = PCIBus.Slot(
+        function: slot.function, device: slot.device, initialDriver: slot.initialDriver)
+    case .forGood?, nil:
+      unplugged(slot)
+    }
+  }
+
+  mutating func departed(bridge address: PCIAddress, _ departure: PCIBus.Departure) {
+    guard let bridge = bridges.removeValue(forKey: address)?.bridge else { return }
+    switch departure {
+    case .untilRescan: unscanned.bridges[address] = bridge
+    case .forGood: unplugUnscanned(behind: bridge)
+    }
+  }
+
+  /// Unplugs what was removed before.
+  ///
+  /// - Returns: false when nothing of that is at `address`.
+  fileprivate mutating func unplugUnscanned(_ address: PCIAddress) -> Bool {
+    if let bridge = unscanned.bridges.removeValue(forKey: address) {
+      unplugUnscanned(behind: bridge)
+      return true
+    }
+    guard let slot = unscanned.functions.removeValue(forKey: address) else { return false }
+    unplugged(slot)
+    return true
+  }
+
+  private mutating func unplugUnscanned(behind bridge: PCIBridge) {
+    let functions = unscanned.functions.filter { isAt(bridge.secondaryBus, above: $0.key) }
+    let bridges = unscanned.bridges.filter { isAt(bridge.secondaryBus, above: $0.key) }
+    for (address, slot) in functions {
+      unscanned.functions[address] = nil
+      unplugged(slot)
+    }
+    for address in bridges.keys { unscanned.bridges[address] = nil }
+  }
+
+  private mutating func unplugged(_ slot: PCIBus.Slot) {
+    layout.release(slot.function.barAddresses, of: slot.function.kind.description)
+  }
+}
