@@ -17,8 +17,8 @@ struct Daemon: Service {
   ///
   /// - Parameter sysfs: where to mount the emulated `/sys`; nil for `sys` in the run directory.
   init(
-    topology: String?, plugins: [String], mergesAutomatically: Bool, sysfs path: String?, dialect: SysfsDialect,
-    options: CUSETransport.Options, logger: Logger
+    topology: String?, plugins: [String], mergesAutomatically: Bool, sysfs path: String?,
+    dialect: SysfsDialect, options: CUSETransport.Options, logger: Logger
   ) throws {
     let work = WorkPool()
     machine = try Machine(

@@ -74,7 +74,7 @@ struct Serve: AsyncParsableCommand {
     do {
       let daemon = try Daemon(
         topology: topology, plugins: plugin, mergesAutomatically: autoMerge, sysfs: sysfs,
-        options: options, logger: logger)
+        dialect: dialect, options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
