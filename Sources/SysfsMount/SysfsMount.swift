@@ -142,7 +142,8 @@ package final class SysfsMount: SessionHandler, @unchecked Sendable {
       return request.fail(.noSuchFileOrDirectory)
     }
     var listing: OpenNode.Listing = [
-      (".", NodeTable.inode(of: path), S_IFDIR), ("..", NodeTable.inode(of: path.dropLast()), S_IFDIR),
+      (".", NodeTable.inode(of: path), S_IFDIR),
+      ("..", NodeTable.inode(of: path.dropLast()), S_IFDIR),
     ]
     for name in tree.names(in: directory, at: path) {
       guard let node = directory[name] ?? tree.node(at: path + [name]) else { continue }

@@ -73,13 +73,18 @@ static int copy_by_dma(int device, uint32_t from, uint32_t to)
 	return wait_dma(device);
 }
 
-/* Each node tells the server of its close in its own time. */
-static int becomes_single(int group)
+/*
+ * The group is alone again, without `other`: each node tells the server of its
+ * close in its own time.
+ */
+static int becomes_single(int group, int other)
 {
-	for (int i = 0; i < 200; i++) {
-		errno = 0;
-		if (unmerge(group) == -1 && errno == EINVAL)
+	for (int i = 0; i < 400; i++) {
+		int device = device_at(group, other);
+
+		if (device == -1 && errno == ENODEV)
 			return 1;
+		close(device);
 		sleep_us(5000);
 	}
 	return 0;
@@ -251,7 +256,8 @@ static void check_end(void)
 	close(watch);
 	close(device);
 	watch = group_at(241);
-	CHECK(becomes_single(watch));
+	CHECK(becomes_single(watch, 240));
+	CHECK_ERR(unmerge(watch), EINVAL);
 	CHECK_EQ(is_locked(watch), 0);
 	close(watch);
 
@@ -269,6 +275,9 @@ static void check_end(void)
 	close(device);
 	close(a);
 	close(b);
+	a = group_at(240);
+	CHECK(becomes_single(a, 241));
+	close(a);
 }
 
 /* Another address space may look, and nothing else. */

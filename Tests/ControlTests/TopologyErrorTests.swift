@@ -73,10 +73,10 @@ import Testing
       "t.yaml:2:1: \"buses\" is here twice; leave one out"),
     Case(
       "a list as a field's name", "? [a]\n: b\n",
-      "t.yaml:1:3: a field's name is one word; write iommu or buses"),
+      "t.yaml:1:3: a field's name is one word; write iommu, plugins or buses"),
     Case(
       "an unknown field", "bus: []\n",
-      "t.yaml:1:1: \"bus\" is not a field of a topology; the fields are iommu and buses"),
+      "t.yaml:1:1: \"bus\" is not a field of a topology; the fields are iommu, plugins and buses"),
     Case(
       "a misspelt field", "buses: []\niomu: {}\n",
       "t.yaml:2:1: \"iomu\" is not a field of a topology; did you mean \"iommu\"?"),
@@ -108,7 +108,7 @@ import Testing
       "t.yaml:2:47: buses[0].cache_coherent: \"no\" is not true or false; write true or false"),
     Case(
       "an unknown kind of bus", "buses:\n  - bus: isa\n    root: 0000:00\n",
-      "t.yaml:2:10: buses[0].bus: \"isa\" is not a kind of bus; write pci"),
+      "t.yaml:2:10: buses[0].bus: \"isa\" is not a kind of bus; write pci or platform"),
     Case(
       "no root", "buses:\n  - bus: pci\n",
       "t.yaml:2:5: buses[0]: root is missing; "

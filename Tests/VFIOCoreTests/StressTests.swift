@@ -1,3 +1,5 @@
+import DeviceKit
+import Devices
 import Dispatch
 import SystemPackage
 import TestSupport
@@ -12,10 +14,12 @@ struct StressTests {
   func nothingIsLeftOver(seed: Int) throws {
     let machine = try Machine()
     let clients = (0..<3).map { _ in MemoryClient() }
-    DispatchQueue.concurrentPerform(iterations: 5) { worker in
+    DispatchQueue.concurrentPerform(iterations: 6) { worker in
       var random = SplitMix64(seed: UInt64(seed * 100 + worker))
       if worker == 4 {
         drive(machine, &random)
+      } else if worker == 5 {
+        plug(machine, &random)
       } else {
         // Two of the workers are threads of one client.
         use(machine, clients[worker % 3], &random)
@@ -31,6 +35,8 @@ struct StressTests {
       #expect(!group.isOwned && !group.isTainted)
     }
     #expect(machine.bus.functions.allSatisfy { !$0.isUnbinding })
+    // What was being unplugged when its removal was asked for again has gone by itself.
+    #expect(machine.bus.functions.count == 4)
   }
 
   /// System calls of a client, each of which may fail; closes all that it opened.
@@ -45,7 +51,7 @@ struct StressTests {
     }
     for _ in 0..<400 {
       do throws(Errno) {
-        switch Int.random(in: 0..<12, using: &random) {
+        switch Int.random(in: 0..<13, using: &random) {
         case 0: groups.append(try client.open(machine.vfio, .random(in: 240...242, using: &random)))
         case 1: close(&groups, &random)
         case 2, 3:
@@ -78,6 +84,9 @@ struct StressTests {
             let b = groups.randomElement(using: &random)
           else { continue }
           try client.merge(a, b)
+        case 11:
+          guard let group = groups.randomElement(using: &random) else { continue }
+          try client.ioctl(group, .groupUnmerge)
         default:
           guard let device = devices.randomElement(using: &random) else { continue }
           try client.runDMA(
@@ -88,6 +97,30 @@ struct StressTests {
       }
     }
     for descriptor in groups + iommus + devices { client.close(descriptor) }
+  }
+
+  /// Plugs functions into groups that may be in use, and unplugs them; binds them to whatever.
+  private func plug(_ machine: Machine, _ random: inout SplitMix64) {
+    let late = ["0000:06:0d.2", "0000:07:00.1", "0000:08:00.1"].compactMap(PCIAddress.init)
+    let drivers: [PCIBus.Driver] = [.vfio, .host("edu"), .none]
+    for _ in 0..<200 {
+      guard let i = late.indices.randomElement(using: &random),
+        let driver = drivers.randomElement(using: &random)
+      else { return }
+      do throws(PCIBusError) {
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: try machine.bus.remove(late[i])
+        case 1: try machine.bus.bind(late[i], to: driver)
+        default:
+          try machine.bus.add(
+            address: late[i], kind: Edu.kind, group: 240 + UInt32(i), driver: driver)
+        }
+      } catch {
+        // There already, or on its way out.
+      }
+    }
+    // Out for good, once nobody uses their groups.
+    for address in late { _ = try? machine.bus.remove(address) }
   }
 
   /// Takes functions from vfio and gives them back, at the same time.

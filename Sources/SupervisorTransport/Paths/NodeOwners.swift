@@ -30,7 +30,8 @@ final class NodeOwners: Sendable {
   /// Changes owner or group, `UInt32.max` for neither (`chown_ok` and `chgrp_ok` of fs/attr.c).
   ///
   /// - Throws: `EPERM` where the caller may not.
-  func chown(_ path: String, _ user: UInt32, _ group: UInt32, by caller: Credentials) throws(Errno) {
+  func chown(_ path: String, _ user: UInt32, _ group: UInt32, by caller: Credentials) throws(Errno)
+  {
     var owner = owner(of: path)
     let isOwner = caller.user == owner.user
     let mayUser = user == .max || isOwner && user == owner.user

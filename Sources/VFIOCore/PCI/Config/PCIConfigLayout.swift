@@ -1,4 +1,4 @@
-import DeviceKit
+public import DeviceKit
 
 /// What a function's configuration space holds when a client opens it, and which bits the client can change
 /// (the permissions of drivers/vfio/pci/vfio_pci_config.c).
@@ -175,5 +175,5 @@ struct PCIConfigLayout: Sendable {
 
 extension PCIFunctionDescription {
   /// The ROM's number among the BARs.
-  static let romNumber = 6
+  public static let romNumber = 6
 }
