@@ -34,9 +34,9 @@ order() {
 }
 
 start() { # EAL OPTION…
-  rm -f "$work/orders" && mkfifo "$work/orders"
+  rm -f "$work/orders" "$work/out" && mkfifo "$work/orders"
   user timeout -k 5 120 "$cused" run --dialect mainline --ignore-memlock --topology Tests/RealClients/machine.yaml -- \
-    dpdk-testpmd "${eal[@]}" "$@" -- "${application[@]}" <"$work/orders" >"$work/out" 2>&1 &
+    stdbuf -oL dpdk-testpmd "${eal[@]}" "$@" -- "${application[@]}" <"$work/orders" >>"$work/out" 2>&1 &
   pid=$!
   exec 3>"$work/orders"
 }
@@ -48,11 +48,25 @@ stop() { # NAME
   equal "$1: exit status" 0 "$?"
 }
 
+# How many packets the card has received when testpmd told last.
+count() {
+  local count
+  count=$(grep -oE 'RX-packets: [0-9]+' "$work/out" | tail -1)
+  count=${count#RX-packets: }
+  echo "${count:-0}"
+}
+
 received() { # COUNT
-  : >"$work/out"
   order show port stats 0
-  wait_until says 'TX-bytes'
-  (($(grep -oE 'RX-packets: [0-9]+' "$work/out" | tail -1 | cut -d' ' -f2) >= $1))
+  (($(count) >= $1))
+}
+
+goes_round() { # NAME
+  local before
+  before=$(count)
+  if wait_until received $((before + 10000)); then ok "$1: $(($(count) - before)) packets"; else
+    failed "$1" "$(($(count) - before)) packets"
+  fi
 }
 
 # Packets go round: what the card sends it receives, and testpmd sends it again.
@@ -64,27 +78,23 @@ forwarding() {
   said "IOVA as virtual addresses" "Selected IOVA mode 'VA'"
   said "the driver for the card" "Probe PCI driver: net_virtio \(1af4:1000\) device: $card"
   order show port info 0
-  wait_until says 'Maximum number of VMDq'
+  wait_until says 'Device capabilities'
   said "the card's MAC address" 'MAC address: 02:00:00:00:00:01'
   said "the card's link" 'Link status: up'
   said "the card's device" 'Device name: 0000:07:00.0'
-  cp "$work/out" "$work/first"
   order set fwd io
   order start tx_first
-  if wait_until received 10000; then ok "10000 packets: $(grep -oE 'RX-packets: [0-9]+' "$work/out")"; else
-    failed "10000 packets" "$(grep -E 'packets' "$work/out" | tr '\n' ' ')"
-  fi
+  goes_round "testpmd -> card -> testpmd"
   said "no errors" 'TX-errors: 0 '
   order stop
   wait_until says 'Done\.'
   order port stop 0
+  wait_until says 'Stopping ports'
   order port start 0
   order start tx_first
-  if wait_until received 20000; then ok "after the port was stopped: $(grep -oE 'RX-packets: [0-9]+' "$work/out")"; else
-    failed "after the port was stopped" "$(grep -E 'packets' "$work/out" | tr '\n' ' ')"
-  fi
+  goes_round "after the port was stopped and started"
   stop "testpmd"
-  grep -E '^EAL|MAC address|Link|Driver name' "$work/first" | sed 's/^/note testpmd: /'
+  grep -E '^EAL|MAC address|Link|Driver name' "$work/out" | sed 's/^/note testpmd: /'
 }
 
 # DPDK has no driver for edu, and says of each device on the bus what it makes of it.

@@ -125,7 +125,7 @@ END
   local name="'Virtio network device 1000'"
   equal "dpdk-devbind.py" "\
 $card $name drv=vfio-pci unused=
-$other $name drv=virtio-pci unused=vfio-pci
+$other $name if= drv=virtio-pci unused=vfio-pci 
 $card $name drv=vfio-pci unused=
 $other $name drv=vfio-pci unused=
 (null)
@@ -133,7 +133,7 @@ $other $name drv=vfio-pci unused=
 $other $name drv=vfio-pci unused=
 $card $name unused=vfio-pci
 $card $name drv=vfio-pci unused=
-$other $name drv=virtio-pci unused=vfio-pci
+$other $name if= drv=virtio-pci unused=vfio-pci 
 Error: bind failed for $card - Cannot bind to driver e1000e: [Errno 19] No such device" \
     "$(head -11 "$work/out")"
 }
