@@ -126,6 +126,25 @@ not_viable() {
   options=()
 }
 
+# What QEMU asks, in the words of today's header.
+trace() {
+  options=(--trace-file "$work/trace")
+  : >"$work/trace" && chmod 666 "$work/trace"
+  guest "with a trace" "${small[@]}" -device "vfio-pci,host=$first"
+  options=()
+  local line
+  for line in 'VFIO_GROUP_GET_STATUS, {argsz=8, flags=0x1})' 'VFIO_GET_API_VERSION) = 0' \
+    'VFIO_CHECK_EXTENSION, type1v2) = 1' 'VFIO_GROUP_SET_CONTAINER, \[[0-9]*\]) = 0' \
+    'VFIO_SET_IOMMU, type1v2) = 0' 'VFIO_IOMMU_MAP_DMA, {argsz=32, flags=0x3,.*size=0x[0-9a-f]*}) = 0' \
+    "VFIO_GROUP_GET_DEVICE_FD, \"$first\")" 'VFIO_DEVICE_GET_REGION_INFO, {argsz=[0-9]*, .*index=7,' \
+    'VFIO_DEVICE_SET_IRQS, {argsz=24, flags=0x24, index=1, start=0, count=1}) = 0' \
+    'VFIO_DEVICE_RESET) = 0'; do
+    if grep -q -- "$line" "$work/trace"; then ok "trace: $(grep -m1 -oE 'VFIO_.*' <(grep -m1 -- "$line" "$work/trace"))"; else
+      failed "trace" "nothing like $line"
+    fi
+  done
+}
+
 # The kernel would pin the guest's memory, so the user's limit counts.
 locked_memory() {
   (ulimit -l 8192 && under "${qemu[@]}" -m 64 -device "vfio-pci,host=$first") >"$work/out" 2>&1 </dev/null
@@ -138,6 +157,7 @@ locked_memory() {
 }
 
 guests
+trace
 monitor
 busy
 locked_memory
