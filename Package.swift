@@ -132,13 +132,15 @@ let package = Package(
       ], swiftSettings: swift),
     .testTarget(
       name: "SupervisorTransportTests",
-      dependencies: ["CLinux", "SupervisorTransport", system], swiftSettings: swift),
+      dependencies: ["CLinux", "ClientAccess", "SupervisorTransport", system], swiftSettings: swift),
     .testTarget(
       name: "SysfsTests",
       dependencies: [
         "ClientAccess", "DeviceKit", "Devices", "Sysfs", "TestSupport", "VFIOABI", "VFIOCore",
         logging, system,
       ], swiftSettings: swift),
+    .testTarget(
+      name: "SysfsMountTests", dependencies: ["Sysfs", "SysfsMount", system], swiftSettings: swift),
     .testTarget(
       name: "DevicesTests", dependencies: ["DeviceKit", "Devices", "TestSupport"],
       swiftSettings: swift),

@@ -3,7 +3,10 @@
 #include "cl_seccomp.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -174,4 +177,31 @@ int cl_become(char *const *argv)
 int cl_adopt_orphans(void)
 {
 	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+static int put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		error = errno;
+	close(fd);
+	return -error;
+}
+
+int cl_enter_user_namespace(void)
+{
+	char users[32], groups[32];
+	int r;
+
+	snprintf(users, sizeof(users), "%u %u 1", geteuid(), geteuid());
+	snprintf(groups, sizeof(groups), "%u %u 1", getegid(), getegid());
+	if (unshare(CLONE_NEWUSER) < 0)
+		return -errno;
+	if ((r = put("/proc/self/setgroups", "deny")) < 0 ||
+	    (r = put("/proc/self/uid_map", users)) < 0)
+		return r;
+	return put("/proc/self/gid_map", groups);
 }

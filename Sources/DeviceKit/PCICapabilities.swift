@@ -61,16 +61,6 @@ extension PCIFunctionDescription {
     }
   }
 
-  /// The PCI Express capability of an endpoint, at 2.5 GT/s on one lane.
-  public struct Express: Hashable, Sendable {
-    /// Whether software can reset the function by it.
-    public var hasFLR: Bool
-
-    public init(hasFLR: Bool = true) {
-      self.hasFLR = hasFLR
-    }
-  }
-
   /// A capability whose bytes mean something to the vendor only.
   public struct VendorSpecific: Hashable, Sendable {
     /// What comes after ID, next pointer and length.

@@ -39,7 +39,7 @@ public struct PCIFunctionDescription: Sendable {
   public enum Reset: String, Hashable, Sendable, CaseIterable {
     /// Not at all.
     case none
-    /// By a function level reset.
+    /// By a function level reset, which the PCI Express capability offers then.
     case flr
     /// By a trip to D3hot and back; needs `powerManagement`, without `keepsState`.
     case pm
@@ -67,20 +67,19 @@ public struct PCIFunctionDescription: Sendable {
   public var msi: MSI?
   public var msix: MSIX?
   public var powerManagement: PowerManagement?
-  /// Makes the function one of PCI Express, with 4096 bytes of configuration space.
-  public var express: Express?
+  /// Whether it is an endpoint of PCI Express, which has 4096 bytes of configuration space.
+  public var isExpress: Bool
   /// Capabilities of the vendor's own.
   public var vendorSpecific: [VendorSpecific] = []
   /// Behind the first 256 bytes, for functions of PCI Express.
   public var extended: [ExtendedCapability] = []
-  /// How the function is reset by itself.
   public var reset: Reset
 
   public init(
     vendorID: UInt16, deviceID: UInt16, revision: UInt8 = 0, classCode: UInt32,
     subsystemVendorID: UInt16 = 0, subsystemID: UInt16 = 0, bars: [Int: BAR] = [:],
     rom: [UInt8]? = nil, interruptPin: InterruptPin = .none, msi: MSI? = nil, msix: MSIX? = nil,
-    powerManagement: PowerManagement? = nil, express: Express? = nil,
+    powerManagement: PowerManagement? = nil, isExpress: Bool = false,
     vendorSpecific: [VendorSpecific] = [], extended: [ExtendedCapability] = [],
     reset: Reset = .flr
   ) {
@@ -96,11 +95,14 @@ public struct PCIFunctionDescription: Sendable {
     self.msi = msi
     self.msix = msix
     self.powerManagement = powerManagement
-    self.express = express
+    self.isExpress = isExpress
     self.vendorSpecific = vendorSpecific
     self.extended = extended
     self.reset = reset
   }
+
+  /// Bytes of configuration space.
+  public var configSize: Int { isExpress ? 4096 : 256 }
 
   /// Bytes of the expansion ROM's BAR: the image's, up to a power of two; 0 without one.
   public var romSize: UInt64 {

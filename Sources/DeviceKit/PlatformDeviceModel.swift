@@ -51,7 +51,7 @@ public protocol PlatformDevicePort: AnyObject, Sendable {
 /// What a platform device is made of, as a device tree's node says: `reg` and `interrupts`.
 public struct PlatformDeviceDescription: Hashable, Sendable {
   public struct Region: Hashable, Sendable {
-    /// Bytes, from 1 up to 2^40.
+    /// Bytes, at most 2^40; 0 for a region that is not there.
     public var size: UInt64
     public var isReadOnly: Bool
     /// Plain memory: the bus keeps the bytes, clients can map them where they are whole pages, and the model

@@ -1,15 +1,17 @@
 public import DeviceKit
 
-/// The kinds of device that come with the program, by name.
-public enum DeviceCatalogue {
-  public static let kinds: [String: PCIFunctionKind] = Dictionary(
-    uniqueKeysWithValues: [Edu.kind, VirtioNet.kind].map { ($0.name, $0) })
+/// The device models that come with the program. One for each machine: its devices find each other in it.
+public struct DeviceCatalogue: Sendable {
+  /// Those of PCI, in the order of their names.
+  public let models = [DeviceModel(Edu.kind), Ivshmem.model(), TestDevice.model, VirtioNet.model]
 
   public static let platformKinds: [String: PlatformDeviceKind] = Dictionary(
     uniqueKeysWithValues: [PL081.kind].map { ($0.name, $0) })
 
-  /// - Returns: nil when there is no kind of that name.
-  public static func kind(named name: String) -> PCIFunctionKind? {
-    kinds[name]
+  public init() {}
+
+  /// - Returns: nil when there is no model of that name for PCI.
+  public func model(named name: String) -> DeviceModel? {
+    models.first { $0.name == name }
   }
 }

@@ -132,7 +132,9 @@ enum HostTable {
 // What the functions of the table call: C functions have no self.
 
 /// 0, or the negative errno.
-private func result(_ host: UnsafePointer<vfio_host>?, _ call: (Plugin) throws(Errno) -> Void) -> Int32 {
+private func result(_ host: UnsafePointer<vfio_host>?, _ call: (Plugin) throws(Errno) -> Void)
+  -> Int32
+{
   do throws(Errno) {
     try call(calledPlugin(host))
     return 0

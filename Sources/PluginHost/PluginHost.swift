@@ -16,7 +16,7 @@ public struct PluginHost: Sendable {
   private let scheduler: any Scheduler
   private let logger: Logger
   private let taken: Set<String>
-  /// Addresses of what dlopen gave.
+  /// The dynamic linker's handles, as numbers.
   private var handles: Set<UInt> = []
 
   private static let symbol = "vfio_cused_plugin"
@@ -63,9 +63,10 @@ public struct PluginHost: Sendable {
     for kind in platform { platformKinds[kind.name] = kind }
   }
 
-  private typealias Start = @convention(c) (
-    UnsafePointer<vfio_host>?, UnsafePointer<vfio_plugin_parameter>?, Int
-  ) -> Int32
+  private typealias Start =
+    @convention(c) (
+      UnsafePointer<vfio_host>?, UnsafePointer<vfio_plugin_parameter>?, Int
+    ) -> Int32
 
   private mutating func open(
     _ file: String
@@ -119,7 +120,9 @@ public struct PluginHost: Sendable {
     _ start: Start, _ host: UnsafePointer<vfio_host>, _ parameters: [String: String]
   ) -> Int32 {
     // SAFETY: copies of our own, freed when init has returned.
-    let list = parameters.map { vfio_plugin_parameter(name: strdup($0.key), value: strdup($0.value)) }
+    let list = parameters.map {
+      vfio_plugin_parameter(name: strdup($0.key), value: strdup($0.value))
+    }
     defer {
       for parameter in list {
         free(UnsafeMutableRawPointer(mutating: parameter.name))

@@ -40,6 +40,12 @@ public struct SupervisorTransport: Sendable {
       .map { SysfsDeviceNumber(major: DeviceDirectory.major, minor: UInt32($0)) }
   }
 
+  /// Gets the right to look into clients where that takes more than being their parent. To be called first,
+  /// while there is one thread.
+  public static func gainAccess() {
+    Yama.gainAccess()
+  }
+
   /// Becomes `command` itself: for a process tree that sees this machine already.
   public static func become(_ command: [String]) -> TransportError {
     Launch.become(command)

@@ -10,7 +10,7 @@ extension SysfsDirectory {
     SysfsDirectory(RootName.self, isShared: true) { name in
       switch name {
       case .bus: .directory(.only("pci", .pciBus(machine)))
-      case .class: .directory(.only("vfio", .vfioClass(machine)))
+      case .class: .directory(.classes(machine))
       case .devices: .directory(.devices(machine))
       // Linux has it since 3.6.
       case .kernel:
@@ -19,6 +19,20 @@ extension SysfsDirectory {
       case .module: .directory(.modules(machine))
       }
     }
+  }
+
+  /// `/sys/class`; Linux has `vfio-dev` since 6.1.
+  private static func classes(_ machine: SysfsMachine) -> SysfsDirectory {
+    if machine.options.dialect == .draft2011 { return only("vfio", .vfioClass(machine)) }
+    return SysfsDirectory(
+      isShared: true, names: { ["vfio", "vfio-dev"] },
+      child: { name in
+        switch name {
+        case "vfio": .directory(.vfioClass(machine))
+        case "vfio-dev": .directory(.vfioDeviceClass(machine))
+        default: nil
+        }
+      })
   }
 
   /// A directory with one other in it.

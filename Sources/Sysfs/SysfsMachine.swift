@@ -7,11 +7,13 @@ final class SysfsMachine: Sendable {
   let vfio: VFIO
   let options: SysfsOptions
   let drivers: DriverCore
+  let vfioDevices: VFIODevices
 
   init(bus: PCIBus, vfio: VFIO, options: SysfsOptions) {
     self.bus = bus
     self.vfio = vfio
     self.options = options
+    vfioDevices = VFIODevices(bus, options.dialect)
     drivers = DriverCore(
       bus: bus, vfioName: options.dialect.vfioDriver, hostDrivers: options.hostDrivers)
   }
@@ -67,7 +69,7 @@ final class SysfsMachine: Sendable {
 /// The symlink in the directory `directory` that leads to `target`, both below `/sys`, as
 /// `sysfs_get_target_path` of fs/sysfs/symlink.c makes it.
 func symlink(from directory: [String], to target: [String]) -> SysfsNode {
-  let common = zip(directory, target).prefix { $0 == $1 }.count
+  let common = zip(directory, target.dropLast()).prefix { $0 == $1 }.count
   let up = Array(repeating: "..", count: directory.count - common)
   return .symlink((up + target[common...]).joined(separator: "/"))
 }

@@ -39,6 +39,7 @@ struct Machine {
   /// Plugs in buses, bridges and devices: all of them, or none where one cannot be.
   func plug(_ topology: Topology) throws {
     var plugged: [PCIAddress] = []
+    var pluggedPlatform: [String] = []
     do {
       for bridge in topology.bridges {
         try pci.add(
@@ -49,7 +50,7 @@ struct Machine {
         plugged.append(bridge.address)
       }
       for device in topology.resolvedDevices() {
-        guard let kind = models.pciKind(named: device.model) else { continue }
+        guard let kind = models.pciKind(of: device) else { continue }
         try pci.add(
           address: device.address, kind: kind, group: device.group,
           driver: PCIBus.Driver(device.driver))
@@ -60,10 +61,12 @@ struct Machine {
         try platform.add(
           name: device.name, kind: kind, group: device.group,
           driver: PlatformBus.Driver(device.driver))
+        pluggedPlatform.append(device.name)
       }
     } catch {
       // What is behind a bridge goes with it.
       for address in plugged { _ = try? pci.remove(address) }
+      for name in pluggedPlatform { try? platform.remove(name) }
       throw error
     }
   }

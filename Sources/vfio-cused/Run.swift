@@ -66,6 +66,7 @@ struct Run: ParsableCommand {
   func run() throws {
     do {
       try becomeWhenNested()
+      SupervisorTransport.gainAccess()
       let logger = makeLogger()
       let work = WorkPool()
       let machine = try Machine(

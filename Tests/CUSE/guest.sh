@@ -238,7 +238,7 @@ plugins() {
     [[ $status == '#' ]] || refuses "$file" "$status" "$words" --plugin "$here/build/$file"
   done <"$here/refusals.table"
   start --topology "$here/topology.yaml" || return
-  equal "plug-ins: nodes" "loop:0 odd:0 odd:1 pci:7 platform:0 platform:7" \
+  equal "plug-ins: nodes" "loop:0 odd:0 odd:1 odd:2 pci:7 platform:0 platform:7" \
     "$(ls /dev/vfio | tr '\n' ' ' | sed 's/ $//')"
   while read -r node command; do
     [[ $node == '#' ]] && continue

@@ -12,6 +12,16 @@ import Threads
 
   private func me() -> ClientThread { ClientThread(id: cl_gettid()) }
 
+  @Test func lockedMemoryFromProc() throws {
+    var limit = rlimit()
+    try #require(getrlimit(__rlimit_resource_t(8), &limit) == 0)
+    let isInfinite = limit.rlim_cur == .max
+    #expect(
+      try ProcFS.lockedMemoryLimit(of: me().id) == (isInfinite ? .max : UInt64(limit.rlim_cur)))
+    #expect(try ProcFS.status(of: me().id).fileUser == geteuid())
+    #expect(throws: Errno.self) { try ProcFS.lockedMemoryLimit(of: .max) }
+  }
+
   /// Two pages, the second of which is not mapped.
   private func edge() throws -> UnsafeMutableRawPointer {
     let pages = mmap(nil, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)

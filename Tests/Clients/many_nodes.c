@@ -152,8 +152,6 @@ static void check_dissolved(int count, int *groups)
 	check_topic = "closed and opened again";
 	for (int i = 0; i < count; i++)
 		close(groups[i]);
-	/* Each node tells the server of its close in its own time. */
-	sleep_us(100000);
 	groups[0] = group_at(0);
 	CHECK(groups[0] >= 0);
 	CHECK_ERR(device_at(groups[0], 2), ENODEV);

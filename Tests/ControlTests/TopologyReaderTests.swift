@@ -36,9 +36,18 @@ import Testing
     #expect(examples.count >= 3)
     for example in examples {
       #expect(throws: Never.self) {
-        try Topology(yaml: example.utf8, file: "example", models: ["edu"])
+        var models = Models()
+        return try Topology(yaml: example.utf8, file: "example", catalogue: &models)
       }
     }
+  }
+
+  private struct Models: ModelCatalogue {
+    func models(on bus: Topology.BusKind) -> [String] {
+      bus == .pci ? ["edu"] : ["pl081"]
+    }
+
+    func load(_ plugin: Topology.Plugin) throws {}
   }
 
   private func readAll(_ path: FilePath) throws -> [UInt8] {

@@ -45,8 +45,10 @@ struct EduTests {
   }
 
   @Test func catalogue() {
-    #expect(DeviceCatalogue.kind(named: "edu")?.name == "edu")
-    #expect(DeviceCatalogue.kind(named: "edu2") == nil)
+    let catalogue = DeviceCatalogue()
+    #expect(catalogue.models.map(\.name) == ["edu", "ivshmem", "testdev"])
+    #expect(catalogue.model(named: "edu")?.kind([:]).name == "edu")
+    #expect(catalogue.model(named: "edu2") == nil)
   }
 
   @Test func identification() {

@@ -28,7 +28,7 @@ struct VirtioNetBench {
   var transmit = Queue(number: 1, page: 4)
 
   init(isStarted: Bool = true) {
-    net = VirtioNet(port: port)
+    net = VirtioNet(port: port, station: 0x0a01)
     if isStarted { start() }
   }
 
@@ -110,6 +110,17 @@ struct VirtioNetBench {
 struct VirtioNetTests {
   private let frame: [UInt8] = (0..<64).map { $0 ^ 0x5a }
 
+  @Test func description() throws {
+    let model = try #require(DeviceCatalogue().model(named: "virtio-net"))
+    #expect(model.parameters.map(\.name) == ["station"])
+    let kind = model.kind(["station": .number(0xfffe)])
+    #expect(kind.description.deviceID == 0x1000)
+    #expect(kind.description.bars == [0: .io(size: 32)])
+    let net = kind.make(PortDouble())
+    #expect(net.read(bar: 0, offset: 0x18, width: .word) == 0xfeff)
+    #expect(model.kind([:]).make(PortDouble()).read(bar: 0, offset: 0x18, width: .word) == 0x0100)
+  }
+
   @Test func registers() {
     let bench = VirtioNetBench(isStarted: false)
     #expect(bench.read(0x00, .dword) == 1 << 5 | 1 << 16)
@@ -123,7 +134,7 @@ struct VirtioNetTests {
       #expect(bench.read(0x08, .dword) == (size == 0 ? 0 : 0x1234 + queue))
     }
     #expect(bench.read(0x14, .dword) == 2)
-    #expect(bench.read(0x18, .word) == 0x0100)
+    #expect(bench.read(0x18, .word) == 0x010a)
     #expect(bench.read(0x1a, .word) == 1)
     #expect(bench.read(0x1c, .dword) == 0)
   }

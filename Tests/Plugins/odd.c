@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "odd.h"
 #include <vfio-cused/plugin.h>
@@ -89,8 +90,9 @@ static void *leave(void *arg)
 
 static int claim_binds(struct vfio_device *dev)
 {
-	claimed++;
-	return vfio_bind_dev(dev, (void *)dev->name);
+	/* dev is the daemon's copy, and what it points to as well */
+	__atomic_add_fetch(&claimed, 1, __ATOMIC_RELAXED);
+	return vfio_bind_dev(dev, dev->driver_data);
 }
 
 static int claim_lies(struct vfio_device *dev)
@@ -114,6 +116,46 @@ static struct vfio_device device(const char *name, unsigned int group)
 		.size = sizeof(struct vfio_device), .bus = "odd", .name = name,
 		.group = group, .driver_data = (void *)name,
 	};
+}
+
+static pthread_t churner;
+static int churn_failed, churn_ends;
+
+static ssize_t churn_read(void *data, void *buf, size_t count, off_t *ppos)
+{
+	(void)ppos;
+	memset(buf, *(const char *)data, count);
+	return count;
+}
+
+static const struct vfio_device_ops churn_ops = {
+	.size = sizeof(churn_ops), .claim = claim_binds, .read = churn_read,
+};
+
+/* Adds and takes away a device, whose memory it gives back at once. */
+static void *churn(void *arg)
+{
+	int rounds = 20000;
+
+	(void)arg;
+	while (rounds-- && !__atomic_load_n(&churn_ends, __ATOMIC_RELAXED)) {
+		struct vfio_device *dev = malloc(sizeof(*dev));
+		int result;
+
+		*dev = device("odd-churn", 2);
+		result = vfio_group_add_dev(dev, &churn_ops);
+		/* claimed already where the group is in use */
+		if (!result)
+			result = vfio_bind_dev(dev, dev->driver_data);
+		usleep(1000);
+		if (!result || result == -EBUSY)
+			result = vfio_group_del_dev(dev);
+		if (result || !vfio_unbind_dev(dev))
+			churn_failed++;
+		memset(dev, 0xff, sizeof(*dev));
+		free(dev);
+	}
+	return NULL;
 }
 
 static long odd_ioctl(void *data, unsigned int cmd, unsigned long arg)
@@ -166,6 +208,12 @@ static long odd_ioctl(void *data, unsigned int cmd, unsigned long arg)
 		pthread_join(leaver, NULL);
 		return leave_result && vfio_group_del_dev(&leaving_dev) == -ENODEV
 			&& vfio_set_irq(&leaving_dev, 0, 0, true) == -ENODEV;
+	case ODD_CHURN:
+		return -pthread_create(&churner, NULL, churn, NULL);
+	case ODD_CHURNED:
+		__atomic_store_n(&churn_ends, 1, __ATOMIC_RELAXED);
+		pthread_join(churner, NULL);
+		return churn_failed;
 	default: return -ENOTTY;
 	}
 }
@@ -287,7 +335,7 @@ static int init(const struct vfio_plugin_parameter *parameters,
 	static const char *const names[] = {
 		"odd-positive", "odd-no-errno", "odd-busy",
 	};
-	static struct vfio_device devices[3], bare;
+	static struct vfio_device devices[3], bare, stays;
 	unsigned int i;
 	int error = check_calls();
 
@@ -301,6 +349,9 @@ static int init(const struct vfio_plugin_parameter *parameters,
 		devices[i] = device(names[i], 0);
 		error = add(&devices[i], &odd_ops);
 	}
+	/* keeps the group that others come into and leave */
+	stays = device("odd-stays", 2);
+	error = error ? error : add(&stays, &binding_ops);
 	bare = device("odd-bare", 0);
 	return error ? error : add(&bare, &short_ops);
 }

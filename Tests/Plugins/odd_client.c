@@ -99,11 +99,43 @@ static void leaving(int device)
 	close(group);
 }
 
+/* Devices that come and go while clients open and read them. */
+static void churn(int device)
+{
+	int group, opened = 0;
+	pid_t other;
+	char byte;
+
+	check_topic = "coming and going";
+	CHECK_OK(ioctl(device, ODD_CHURN));
+	other = fork_child();
+	while (opened >= 0 && opened < 50) {
+		int churned;
+
+		group = open("/dev/vfio/odd:2", O_RDWR);
+		if (group < 0)
+			continue;
+		churned = get(group, "odd-churn");
+		if (churned >= 0) {
+			opened++;
+			if (pread(churned, &byte, 1, 0) != 1 || byte != 'o')
+				opened = -1000;
+			close(churned);
+		}
+		close(group);
+	}
+	if (!other)
+		_exit(opened < 0);
+	CHECK_EQ(opened, 50);
+	CHECK_EQ(reap(other), 0);
+	CHECK_EQ(ioctl(device, ODD_CHURNED), 0);
+}
+
 int main(void)
 {
 	int group, device;
 
-	check_start(20);
+	check_start(40);
 	check_topic = "start";
 	NEED((group = open("/dev/vfio/odd:0", O_RDWR)) >= 0);
 	NEED((device = get(group, "odd")) >= 0);
@@ -111,6 +143,7 @@ int main(void)
 	opens(group);
 	leaving(device);
 	hot_plug(group, device);
+	churn(device);
 	close(device);
 	close(group);
 	return check_done();

@@ -22,6 +22,7 @@ find_cused() { # [DIRECTORY]
     swift build --quiet --product vfio-cused || exit 2
     bin=$(swift build --show-bin-path)
   fi
+  bin=$(realpath -- "$bin") || exit 2
   if ! user test -x "$bin/vfio-cused" -a -r share/topology.yaml; then
     mkdir "$work/tree"
     cp -r share Tests "$bin/vfio-cused" "$work/tree"

@@ -77,6 +77,15 @@ option_clients() {
   cd ../..
 }
 
+# Mapping where the kernel lets us do less.
+mapped_in_a_container() {
+  user timeout -k 5 60 "$helpers/without" container "$cused" run \
+    --topology share/topologies/testdev.yaml -- "$clients/mapped" \
+    >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "mapped in a container"
+}
+
 statuses() {
   under 10 true
   equal "true: exit status" 0 "$status"
@@ -161,14 +170,14 @@ others() {
   user unshare -r "$cused" run -- "$clients/lifetimes" >"$work/out" 2>"$work/err"
   status=$?
   judge "all of it in a user namespace"
-  # As in a container: no pidfd_getfd, no kcmp.
   local name
-  for name in document_example lifetimes "threads 5" second_process fork_child edu; do
+  for name in document_example lifetimes "threads 5" second_process fork_child edu directory sysfs \
+    transfers raw_nolibc raw_threads; do
     # shellcheck disable=SC2086
-    user timeout -k 5 40 "$helpers/without" kcmp,pidfd_getfd "$cused" run -- "$clients/"$name \
+    user timeout -k 5 40 "$helpers/without" container "$cused" run -- "$clients/"$name \
       >"$work/out" 2>"$work/err"
     status=$?
-    judge "$name without pidfd_getfd and kcmp"
+    judge "$name in a container"
   done
 }
 
@@ -197,7 +206,7 @@ left() { # WORD
   local process found=0
   for process in /proc/[0-9]*; do
     [[ ${process#/proc/} == "$$" || ${process#/proc/} == "$BASHPID" ]] && continue
-    tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q -- "$1" && found=$((found + 1))
+    { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -q -- "$1" && found=$((found + 1))
   done
   echo "$found"
 }
@@ -230,6 +239,14 @@ supervisor_is_killed() {
   if wait_for none_left; then ok "supervisor killed: the client's child ends"; else
     failed "supervisor killed" "the client's child is still there"
   fi
+}
+
+# What a killed supervisor leaves, the next one removes.
+leftovers() {
+  user "$cused" run -- sh -c 'ls /dev/vfio >/dev/null; kill -KILL $PPID; sleep 5' 2>/dev/null
+  equal "supervisor killed: its directory stays" 1 "$(find "$work" -maxdepth 1 -name 'vfio-cused-*' | wc -l)"
+  user "$cused" run -- ls /dev/vfio >/dev/null
+  equal "supervisor killed: the next one removes it" 0 "$(find "$work" -maxdepth 1 -name 'vfio-cused-*' | wc -l)"
 }
 
 state() { # PID
@@ -280,6 +297,7 @@ traces() {
 all_clients
 document
 option_clients
+mapped_in_a_container
 statuses
 refusals
 nested
@@ -287,6 +305,7 @@ others
 unrelated
 signals
 supervisor_is_killed
+leftovers
 leaks
 traces
 finish

@@ -45,14 +45,32 @@ import Testing
     #expect(action(16, [3, 0x5401]) == Self.allow)
   }
 
-  @Test func smallTransfersOnly() {
-    #expect(action(0, [3, 0, 8]) == Self.notify)
-    #expect(action(0, [1000, 0, 4]) == Self.notify)
-    #expect(action(0, [3, 0, 9]) == Self.allow)
-    #expect(action(0, [0, 0, 4]) == Self.allow)
-    #expect(action(0, [3, 0, 1 << 32]) == Self.allow)
-    #expect(action(1, [1, 0, 13]) == Self.notify)
-    #expect(action(1, [1, 0, 33]) == Self.allow)
+  @Test func transfersOfAPage() {
+    for number in [0, 1] {
+      #expect(action(number, [3, 0, 8]) == Self.notify)
+      #expect(action(number, [1000, 0, 4]) == Self.notify)
+      #expect(action(number, [3, 0, 0]) == Self.notify)
+      #expect(action(number, [3, 0, 4096]) == Self.notify)
+      #expect(action(number, [3, 0, 4097]) == Self.allow)
+      #expect(action(number, [3, 0, 1 << 32]) == Self.allow)
+    }
+  }
+
+  @Test func fewerBytesOfStandardDescriptors() {
+    #expect(action(0, [0, 0, 1]) == Self.allow)
+    #expect(action(0, [0, 0, 2]) == Self.notify)
+    #expect(action(0, [2, 0, 8]) == Self.notify)
+    #expect(action(0, [0, 0, 9]) == Self.allow)
+    #expect(action(1, [1, 0, 1]) == Self.notify)
+    #expect(action(1, [1, 0, 64]) == Self.notify)
+    #expect(action(1, [2, 0, 65]) == Self.allow)
+    #expect(action(1, [1, 0, 1 << 32]) == Self.allow)
+  }
+
+  @Test func whatMovesDataOrThePosition() {
+    for number in [8, 19, 20, 40, 275, 326] {
+      #expect(action(number, [7, 8, 9]) == Self.notify)
+    }
   }
 
   @Test func everyPread() {
@@ -61,12 +79,20 @@ import Testing
     }
   }
 
-  @Test func sharedMappingsOfFiles() {
+  @Test func mappingsOfFiles() {
     #expect(action(9, [0, 4096, 3, 1, 5]) == Self.notify)
     #expect(action(9, [0, 4096, 3, 3, 5]) == Self.notify)
-    #expect(action(9, [0, 4096, 3, 2, 5]) == Self.allow)
+    #expect(action(9, [0, 4096, 3, 0x801, 5]) == Self.notify)
+    #expect(action(9, [0, 4096, 3, 2, 5]) == Self.notify)
     #expect(action(9, [0, 4096, 3, 0x21, UInt64(bitPattern: -1)]) == Self.allow)
     #expect(action(9, [0, 4096, 3, 0x21, 0xffff_ffff]) == Self.allow)
+    #expect(action(9, [0, 4096, 3, 0x22, 0]) == Self.allow)
+  }
+
+  @Test func mappingsOfTheDynamicLinker() {
+    #expect(action(9, [0, 4096, 5, 0x802, 3]) == Self.allow)
+    #expect(action(9, [0, 4096, 3, 0x812, 3, 0x1000]) == Self.allow)
+    #expect(action(9, [0, 4096, 3, 0x802, 3, 1 << 40]) == Self.notify)
   }
 
   @Test func opensFromTheWorkingDirectory() {

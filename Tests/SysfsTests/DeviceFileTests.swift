@@ -1,4 +1,5 @@
 import DeviceKit
+import Devices
 import SystemPackage
 import TestSupport
 import Testing
@@ -47,6 +48,15 @@ struct DeviceFileTests {
     for (file, text) in expected {
       #expect(try machine.cat(device(TestMachine.first, file)) == text, "\(file)")
     }
+  }
+
+  @Test func aFunctionOfPCIExpressWithAROM() throws {
+    let address = "0000:00:07.0"
+    try machine.add(address, group: 7, driver: .none, kind: TestDevice.model.kind([:]))
+    #expect(try machine.file(device(address, "config")).size == 4096)
+    let lines = try machine.cat(device(address, "resource")).split(separator: "\n")
+    #expect(lines.count == 7)
+    #expect(lines.last?.hasSuffix("fff 0x0000000000046200") == true)
   }
 
   @Test func aFunctionWithEverything() throws {
@@ -171,6 +181,22 @@ struct DeviceFileTests {
       let write = try #require(file.write)
       #expect(throws: Errno.operationNotSupportedByDevice) { try write(Array("1\n".utf8)) }
     }
+  }
+
+  @Test func anExpansionROM() throws {
+    var kind = TestMachine.everything
+    kind.description.rom = [0x55, 0xaa, 1, 2, 3]
+    try machine.add("0000:00:05.0", group: 5, driver: .none, kind: kind)
+    let rom = device("0000:00:05.0", "rom")
+    #expect(try machine.file(rom).size == 2048)
+    #expect(throws: Errno.invalidArgument) { try machine.read(rom) }
+    try machine.echo("1", rom)
+    #expect(try machine.read(rom) == [0x55, 0xaa, 1, 2, 3])
+    try machine.echo("0", rom)
+    #expect(throws: Errno.invalidArgument) { try machine.read(rom) }
+    let line = try machine.cat(device("0000:00:05.0", "resource")).split(separator: "\n")[6]
+    #expect(line.hasSuffix(" 0x0000000000046200"))
+    #expect(!machine.exists(device(TestMachine.first, "rom")))
   }
 
   @Test func processorSets() {

@@ -24,7 +24,7 @@ struct GroupTests {
     #expect(try machine.ls("") == ["bus", "class", "devices", "kernel", "module"])
     #expect(try machine.ls("kernel") == ["iommu_groups"])
     #expect(try machine.ls("kernel/iommu_groups") == ["3", "4", "240"])
-    #expect(try machine.ls("kernel/iommu_groups/240") == ["devices"])
+    #expect(try machine.ls("kernel/iommu_groups/240/devices").count == 2)
     #expect(
       try machine.ls("kernel/iommu_groups/240/devices") == ["0000:06:0d.0", "0000:06:0d.1"])
     #expect(
@@ -37,6 +37,37 @@ struct GroupTests {
     #expect(!machine.exists("kernel/iommu_groups/03"))
     #expect(!machine.exists("kernel/iommu_groups/3/devices/0000:06:0d.0"))
     #expect(!machine.exists("kernel/x"))
+  }
+
+  @Test func mainlineGroups() throws {
+    let machine = try TestMachine(.mainline)
+    let group = "kernel/iommu_groups/240"
+    #expect(try machine.ls(group) == ["devices", "reserved_regions", "type"])
+    #expect(try machine.cat("\(group)/type") == "DMA-FQ\n")
+    #expect(
+      try machine.cat("\(group)/reserved_regions")
+        == "0x00000000fee00000 0x00000000feefffff msi\n")
+  }
+
+  /// `vfio-dev` of Linux 6.1: numbers are free again when vfio-pci lets go.
+  @Test func mainlineDevices() throws {
+    let machine = try TestMachine(.mainline)
+    let device = "bus/pci/devices/0000:00:02.0"
+    #expect(try machine.ls("class/vfio-dev") == ["vfio0"])
+    #expect(
+      try machine.readlink("class/vfio-dev/vfio0")
+        == "../../devices/pci0000:00/0000:00:02.0/vfio-dev/vfio0")
+    #expect(try machine.ls("\(device)/vfio-dev/vfio0") == ["device", "subsystem", "uevent"])
+    #expect(try machine.readlink("\(device)/vfio-dev/vfio0/device") == "../../../0000:00:02.0")
+    #expect(try machine.realpath("class/vfio-dev/vfio0/subsystem") == "class/vfio-dev")
+    try machine.echo("1111 2a2a", "bus/pci/drivers/vfio-pci/new_id")
+    #expect(try machine.ls("bus/pci/devices/0000:00:03.0/vfio-dev") == ["vfio1"])
+    try machine.echo("0000:00:02.0", "\(device)/driver/unbind")
+    #expect(!machine.exists("\(device)/vfio-dev"))
+    #expect(try machine.ls("class/vfio-dev") == ["vfio1"])
+    try machine.echo("0000:00:02.0", "bus/pci/drivers/vfio-pci/bind")
+    #expect(try machine.ls("class/vfio-dev") == ["vfio0", "vfio1"])
+    #expect(try TestMachine(.draft2011).exists("class/vfio-dev") == false)
   }
 
   /// Linux makes a group's node when vfio-pci gets a device of it.

@@ -27,6 +27,10 @@ void cl_launch_cancel(struct cl_child *child);
 /* Becomes argv[0] ourselves; returns -errno where that fails. */
 int cl_become(char *const *argv);
 
+/* Moves the process, which has one thread, into a user namespace of its own, where it has every
+ * capability and the user and group that it had. */
+int cl_enter_user_namespace(void);
+
 /* Orphans of our children come to us. */
 int cl_adopt_orphans(void);
 

@@ -10,7 +10,7 @@
 
 /* Reads and writes of at most so many bytes are notified; of the standard descriptors, which programs
  * use all the time, fewer. */
-enum { CL_MOST_BYTES = 4096, CL_MOST_READ_STANDARD = 8, CL_MOST_WRITTEN_STANDARD = 32 };
+enum { CL_MOST_BYTES = 4096, CL_MOST_READ_STANDARD = 8, CL_MOST_WRITTEN_STANDARD = 64 };
 
 /* Writes the filter and returns its length in instructions, -E2BIG where `room` is too small.
  * With `eventfds`, their making is notified too. */

@@ -119,6 +119,8 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
 
   fileprivate func open(_ request: consuming Request, _ info: UnsafeMutablePointer<fuse_file_info>?)
   {
+    // A set that was closed has dissolved before one of its groups is open again.
+    transport.files.settle()
     do throws(Errno) {
       let file = try transport.vfio.openGroup(group)
       let open = OpenFile(file)

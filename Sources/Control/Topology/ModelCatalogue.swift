@@ -1,3 +1,5 @@
+public import DeviceKit
+
 extension Topology {
   /// The kinds of bus that a topology places devices on.
   public enum BusKind: String, Sendable, CaseIterable {
@@ -23,16 +25,24 @@ extension Topology {
 public protocol ModelCatalogue {
   func models(on bus: Topology.BusKind) -> [String]
 
+  /// What `params` may say of a device of this model.
+  func parameters(of model: String) -> [DeviceParameter]
+
   /// Loads a plug-in, whose models are in the catalogue from then on.
   ///
   /// - Throws: an error whose description is one sentence without a full stop.
   mutating func load(_ plugin: Topology.Plugin) throws
 }
 
+extension ModelCatalogue {
+  public func parameters(of model: String) -> [DeviceParameter] { [] }
+}
+
 /// Models that are known beforehand.
 struct FixedModels: ModelCatalogue {
   var pci: [String]
   var platform: [String] = []
+  var parameters: [String: [DeviceParameter]] = [:]
 
   struct NoPlugins: Error, CustomStringConvertible {
     var description: String { "plug-ins cannot be loaded here" }
@@ -44,6 +54,8 @@ struct FixedModels: ModelCatalogue {
     case .platform: platform
     }
   }
+
+  func parameters(of model: String) -> [DeviceParameter] { parameters[model] ?? [] }
 
   func load(_ plugin: Topology.Plugin) throws {
     throw NoPlugins()

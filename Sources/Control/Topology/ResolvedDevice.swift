@@ -13,6 +13,12 @@ public struct ResolvedDevice: Hashable, Sendable {
   public var isCacheCoherent: Bool
   /// The bridges between the root bus and the device, from the root.
   public var bridges: [PCIAddress]
+  /// What the model is told.
+  public var parameters = DeviceParameters()
+  /// How it is reset, nil for the model's own way.
+  public var reset: PCIFunctionDescription.Reset?
+  /// The image of its expansion ROM, nil for the model's own.
+  public var rom: [UInt8]?
 
   public init(
     address: PCIAddress, model: String, group: UInt32, driver: Topology.Driver,

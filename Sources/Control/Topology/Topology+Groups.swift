@@ -11,12 +11,16 @@ extension Topology {
     let placed = placedDevices().sorted { $0.device.address < $1.device.address }
     var numbers = GroupNumbers(taken: Set(placed.compactMap(\.device.group)))
     return placed.map { place in
-      ResolvedDevice(
+      var resolved = ResolvedDevice(
         address: place.device.address, model: place.device.model,
         group: place.device.group ?? numbers.number(for: place.requester(in: iommu)),
         driver: place.device.driver, rootBus: place.rootBus.address,
         isCacheCoherent: place.rootBus.isCacheCoherent,
         bridges: place.bridges.map(\.address))
+      resolved.parameters = place.device.parameters
+      resolved.reset = place.device.reset
+      resolved.rom = place.device.rom
+      return resolved
     }
   }
 

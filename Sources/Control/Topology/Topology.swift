@@ -70,6 +70,12 @@ public struct Topology: Hashable, Sendable {
     /// The group's number, nil to have it computed.
     public var group: UInt32?
     public var driver: Driver
+    /// What the model is told.
+    public var parameters = DeviceParameters()
+    /// How it is reset, nil for the model's own way.
+    public var reset: PCIFunctionDescription.Reset?
+    /// The image of its expansion ROM, nil for the model's own.
+    public var rom: [UInt8]?
 
     public init(address: PCIAddress, model: String, group: UInt32? = nil, driver: Driver = .vfio) {
       self.address = address

@@ -61,7 +61,7 @@ enum BridgeField: String, YAMLField {
 }
 
 enum DeviceField: String, YAMLField {
-  case address, model, group, driver
+  case address, model, params, group, driver, reset, rom
 
   static let owner = "a device"
 
@@ -73,8 +73,11 @@ enum DeviceField: String, YAMLField {
     switch self {
     case .address: addressForm
     case .model: "the name of a device model"
+    case .params: "a mapping of the model's parameters"
     case .group: "a decimal number from 0 to 4294967295, without leading zeros"
     case .driver: "vfio, none or the name of a host driver"
+    case .reset: "none, flr, pm or bus"
+    case .rom: "the name of a file"
     }
   }
 }

@@ -1,12 +1,17 @@
-import DeviceKit
+public import DeviceKit
 public import SystemPackage
 
 extension Topology {
   /// Reads a topology file.
   ///
-  /// - Parameter models: the names that `model` may have on a PCI bus.
-  public init(contentsOf path: FilePath, models: some Sequence<String>) throws(TopologyError) {
-    var models = FixedModels(pci: Array(models))
+  /// - Parameters:
+  ///   - models: the names that `model` may have on a PCI bus.
+  ///   - parameters: what `params` may say, by model.
+  public init(
+    contentsOf path: FilePath, models: some Sequence<String>,
+    parameters: [String: [DeviceParameter]] = [:]
+  ) throws(TopologyError) {
+    var models = FixedModels(pci: Array(models), parameters: parameters)
     try self.init(contentsOf: path, catalogue: &models)
   }
 
@@ -23,10 +28,12 @@ extension Topology {
   ///   - yaml: the file's bytes, UTF-8.
   ///   - file: the file's name, for messages.
   ///   - models: the names that `model` may have on a PCI bus.
+  ///   - parameters: what `params` may say, by model.
   public init(
-    yaml: some Sequence<UInt8>, file: String, models: some Sequence<String>
+    yaml: some Sequence<UInt8>, file: String, models: some Sequence<String>,
+    parameters: [String: [DeviceParameter]] = [:]
   ) throws(TopologyError) {
-    var models = FixedModels(pci: Array(models))
+    var models = FixedModels(pci: Array(models), parameters: parameters)
     try self.init(yaml: yaml, file: file, catalogue: &models)
   }
 
@@ -147,6 +154,14 @@ struct TopologyReader {
       address: address, model: try model(fields.required(.model), on: .pci))
     device.group = try group(fields[.group])
     if let value = fields[.driver] { device.driver = try driver(value) }
+    if let value = fields[.params] {
+      device.parameters = try parameters(value, of: device.model)
+    }
+    if let value = fields[.reset] {
+      device.reset = try value.choice(
+        "a way to reset a device", of: PCIFunctionDescription.Reset.self)
+    }
+    if let value = fields[.rom] { device.rom = try rom(value) }
     return device
   }
 

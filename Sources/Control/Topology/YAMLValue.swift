@@ -139,6 +139,37 @@ struct YAMLValue {
     return YAMLFields(mapping: self, values: values)
   }
 
+  /// The entries of a mapping whose names are no fields but known otherwise, each of them there once.
+  ///
+  /// - Parameters:
+  ///   - known: for each name what to write for it.
+  ///   - owner: what has these entries: `testdev`.
+  func entries(
+    _ known: [(name: String, form: String)], of owner: String
+  ) throws(TopologyError) -> [(name: String, value: YAMLValue)] {
+    guard case .mapping(let pairs) = node else {
+      throw error(isEmpty ? "nothing is here" : "this is \(shape)")
+    }
+    var entries: [(name: String, value: YAMLValue)] = []
+    for (key, value) in pairs {
+      let name = key.scalar?.string ?? ""
+      let named = YAMLValue(node: key, file: file, path: path, form: form)
+      guard let entry = known.first(where: { $0.name == name }) else {
+        let names = known.map(\.name)
+        throw named.error(
+          "\(quoted(name)) is not a parameter of \(owner)",
+          nearestName(to: name, in: names).map { "did you mean \(quoted($0))?" }
+            ?? (names.isEmpty ? "it has none" : "the parameters are \(listed(names))"))
+      }
+      guard !entries.contains(where: { $0.name == name }) else {
+        throw named.error("\(quoted(name)) is here twice", "leave one out")
+      }
+      entries.append(
+        (name, YAMLValue(node: value, file: file, path: "\(path).\(name)", form: entry.form)))
+    }
+    return entries
+  }
+
   private func unknownField<Field: YAMLField>(_ name: String, of type: Field.Type) -> TopologyError
   {
     let known = Field.allCases.map(\.rawValue)

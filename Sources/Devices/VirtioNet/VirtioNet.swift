@@ -7,12 +7,17 @@ import Synchronization
 /// ports and memory of their own only: so it works where no region can be mapped. Of the features it offers
 /// the MAC address and the link's state.
 public final class VirtioNet: PCIFunctionModel {
-  public static let kind = PCIFunctionKind(
-    name: "virtio-net",
-    description: PCIFunctionDescription(
-      vendorID: 0x1af4, deviceID: 0x1000, classCode: 0x020000, subsystemVendorID: 0x1af4,
-      subsystemID: 0x0001, bars: [0: .io(size: 32)], interruptPin: .a),
-    make: { VirtioNet(port: $0) })
+  public static let model = DeviceModel(
+    name: "virtio-net", parameters: [DeviceParameter("station", .number(1...0xffff))]
+  ) { parameters in
+    let station = UInt16(parameters.number("station") ?? 1)
+    return PCIFunctionKind(
+      name: "virtio-net",
+      description: PCIFunctionDescription(
+        vendorID: 0x1af4, deviceID: 0x1000, classCode: 0x020000, subsystemVendorID: 0x1af4,
+        subsystemID: 0x0001, bars: [0: .io(size: 32)], interruptPin: .a),
+      make: { VirtioNet(port: $0, station: station) })
+  }
 
   /// Offsets in BAR 0. From `configuration` on: six bytes of MAC address, two of the link's state.
   enum Register {
@@ -28,7 +33,6 @@ public final class VirtioNet: PCIFunctionModel {
   }
 
   static let features: UInt32 = 1 << 5 | 1 << 16
-  static let configuration: [UInt8] = [0x02, 0x00, 0x00, 0x00, 0x00, 0x01, linkUp, 0]
   static let linkUp: UInt8 = 1
   static let statusDriverOK: UInt8 = 1 << 2
   static let queueInterrupt: UInt8 = 1 << 0
@@ -59,11 +63,16 @@ public final class VirtioNet: PCIFunctionModel {
   }
 
   let port: any PCIFunctionPort
+  private let configuration: [UInt8]
   /// Held while the pin is driven, so that it follows the registers in order.
   let state = Mutex(State())
 
-  public init(port: any PCIFunctionPort) {
+  /// - Parameter station: the last two bytes of a MAC address that nobody has assigned.
+  public init(port: any PCIFunctionPort, station: UInt16) {
     self.port = port
+    configuration = [
+      0x02, 0, 0, 0, UInt8(station >> 8), UInt8(station & 0xff), Self.linkUp, 0,
+    ]
   }
 
   public func read(bar: Int, offset: UInt64, width: AccessWidth) -> UInt64 {
@@ -76,7 +85,7 @@ public final class VirtioNet: PCIFunctionModel {
       case (Register.queueSelect, .word): UInt64(state.selectedQueue)
       case (Register.deviceStatus, .byte): UInt64(state.status)
       case (Register.interruptStatus, .byte): UInt64(takeInterrupts(&state))
-      case (Register.configuration..., _): Self.configuration(at: offset, width)
+      case (Register.configuration..., _): configuration(at: offset, width)
       default: 0
       }
     }
@@ -111,7 +120,7 @@ public final class VirtioNet: PCIFunctionModel {
     }
   }
 
-  private static func configuration(at offset: UInt64, _ width: AccessWidth) -> UInt64 {
+  private func configuration(at offset: UInt64, _ width: AccessWidth) -> UInt64 {
     let start = Int(offset - Register.configuration)
     return (0..<width.rawValue).reduce(0) { value, i in
       guard start + i < configuration.count else { return value }

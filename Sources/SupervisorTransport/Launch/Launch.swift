@@ -106,21 +106,20 @@ struct Launch: ~Copyable {
   }
 
   private static func noAccess(_ error: Errno) -> TransportError {
-    let yama = (try? ProcFS.contents("/proc/sys/kernel/yama/ptrace_scope"))?.first
-    switch yama {
-    case UInt8(ascii: "3"):
+    switch Yama.scope {
+    case 3:
       return TransportError(
         .unavailable,
         """
         kernel.yama.ptrace_scope is 3, so that no process may look into another: use vfio-cused \
         serve, or boot with another setting
         """)
-    case UInt8(ascii: "2"):
+    case 2:
       return TransportError(
         .unavailable,
         """
-        kernel.yama.ptrace_scope is 2, so that only an administrator may look into other processes: \
-        run as root, or set it to 1
+        kernel.yama.ptrace_scope is 2 and user namespaces are forbidden, so that only an \
+        administrator may look into other processes: run as root, or set it to 1
         """)
     default:
       return TransportError(

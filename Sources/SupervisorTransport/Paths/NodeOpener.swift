@@ -26,7 +26,7 @@ struct NodeOpener {
     case .directory: return
     case .link: throw .tooManySymbolicLinkLevels
     case .device(let device):
-      // A set that was closed has dissolved before one of its groups is open again.
+      // A set of groups ends with its last close, which may have returned already.
       files.settle()
       call.answer(Int64(try files.handOut(device.open(), flags: flags, isNode: true, to: call)))
     case .file(let file): try open(file, at: path)

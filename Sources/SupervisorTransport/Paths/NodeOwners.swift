@@ -79,7 +79,7 @@ struct Credentials: Sendable {
 
   var user: UInt32
   var groups: [UInt32]
-  private var capabilities: UInt64 = 0
+  var capabilities: UInt64 = 0
 
   init(of thread: ClientThread) throws(Errno) {
     let status = try ProcFS.status(of: thread.id)

@@ -7,11 +7,16 @@ import SystemPackage
 /// The emulated directories as real ones, in a temporary directory.
 ///
 /// A client that opens one has a descriptor of a real directory: listing it and looking up relative to it
-/// is then the kernel's work. Made when first needed; brought up to date at every open.
+/// is then the kernel's work. Made when first needed; brought up to date at every open. Whoever makes one
+/// removes those whose maker was killed.
 final class ScratchTree: Sendable {
   private let tree: any EmulatedTree
   private let place: String
   private let root = Mutex<String?>(nil)
+  /// Locked as long as we live.
+  private let lock = Mutex<Int32>(-1)
+
+  private static let prefix = "vfio-cused-"
 
   /// - Parameter place: an existing directory to make it in.
   init(_ tree: any EmulatedTree, in place: String) {
@@ -58,16 +63,49 @@ final class ScratchTree: Sendable {
       if let path = root { _ = cl_remove_tree(path) }
       root = nil
     }
+    lock.withLock { lock in
+      if lock >= 0 { _ = cl_close(lock) }
+      lock = -1
+    }
   }
 
   private func make() throws(Errno) -> String {
-    var template = Array("\(place)/vfio-cused-XXXXXX".utf8CString)
-    // SAFETY: a NUL-terminated string of our own, changed in place.
-    let isMade = template.withUnsafeMutableBufferPointer {
-      $0.baseAddress.map { mkdtemp($0) } ?? nil != nil
+    removeForgotten()
+    // Somebody who removes forgotten ones may take a new one for such, until it is locked.
+    for _ in 0..<100 {
+      var template = Array("\(place)/\(Self.prefix)XXXXXX".utf8CString)
+      // SAFETY: a NUL-terminated string of our own, changed in place.
+      let isMade = template.withUnsafeMutableBufferPointer {
+        $0.baseAddress.map { mkdtemp($0) } ?? nil != nil
+      }
+      guard isMade else { throw Errno(rawValue: errno) }
+      let path = String(
+        decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      if let locked = Self.locked(path) {
+        lock.withLock { $0 = locked }
+        return path
+      }
     }
-    guard isMade else { throw Errno(rawValue: errno) }
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    throw .resourceTemporarilyUnavailable
+  }
+
+  /// A descriptor that holds the lock on a directory which is still there; nil where somebody else does.
+  private static func locked(_ path: String) -> Int32? {
+    guard let directory = try? OwnedFD(path: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+      flock(directory.rawValue, LOCK_EX | LOCK_NB) == 0, access(path, F_OK) == 0
+    else { return nil }
+    return directory.relinquish()
+  }
+
+  private func removeForgotten() {
+    for name in Self.names(in: place) where name.hasPrefix(Self.prefix) {
+      let path = "\(place)/\(name)"
+      var status = stat()
+      guard lstat(path, &status) == 0, status.st_uid == geteuid(), let lock = Self.locked(path)
+      else { continue }
+      _ = cl_remove_tree(path)
+      _ = cl_close(lock)
+    }
   }
 
   /// Makes the directory at `path` of the tree what it should be, below `base`.

@@ -79,13 +79,10 @@ enum ResourceLine {
     return text(address, address + bar.size - 1, flags)
   }
 
-  /// - Parameter size: 0 for a function without a ROM.
-  static func rom(size: UInt64, at address: UInt64?) -> String {
-    // Memory that is read only, prefetchable and aligned to its size; unset where it has no address.
-    let flags: UInt64 = 0x200 | 0x2000 | 0x4000 | 0x40000
-    if size == 0 { return none }
-    guard let address else { return text(0, size - 1, flags | 0x2000_0000) }
-    return text(address, address + size - 1, flags)
+  /// The expansion ROM: read-only prefetchable memory.
+  static func rom(_ size: UInt64, at address: UInt64?) -> String {
+    guard let address else { return text(0, size - 1, 0x2004_6200) }
+    return text(address, address + size - 1, 0x46200)
   }
 
   private static func text(_ start: UInt64, _ end: UInt64, _ flags: UInt64) -> String {

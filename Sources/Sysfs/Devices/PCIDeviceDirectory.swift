@@ -31,6 +31,7 @@ private enum DeviceName: String, CaseIterable, Sendable {
   case subsystemDevice = "subsystem_device"
   case subsystemVendor = "subsystem_vendor"
   case uevent, vendor
+  case vfioDev = "vfio-dev"
 
   /// The BAR that `resourceN` is.
   var bar: Int? {
@@ -63,13 +64,15 @@ extension SysfsDirectory {
 
 extension SysfsFile {
   /// A file that always reads the same.
-  fileprivate static func fixed(_ text: String) -> SysfsNode {
+  static func fixed(_ text: String) -> SysfsNode {
     .file(SysfsFile(0o444, read: { () throws(Errno) in line(text) }))
   }
 
   /// Configuration space, of which whoever is no administrator gets the header (`pci_read_config`).
-  fileprivate static func config(size: UInt64 = 256, _ read: @escaping Read) -> SysfsNode {
-    var file = SysfsFile(0o444, size: size, read: read)
+  fileprivate static func config(
+    size: Int = 256, _ read: @escaping Read
+  ) -> SysfsNode {
+    var file = SysfsFile(0o444, size: UInt64(size), read: read)
     file.isBinary = true
     file.unprivilegedSize = 64
     return .file(file)
@@ -99,8 +102,7 @@ extension PCIBus.FunctionStatus {
     case .iommuGroup:
       return machine.iommuGroup(of: self)
     case .config:
-      return SysfsFile.config(size: description.express == nil ? 256 : 4096) {
-        () throws(Errno) in
+      return SysfsFile.config(size: description.configSize) { () throws(Errno) in
         try machine.liveConfig(address)
       }
     case .irq:
@@ -127,6 +129,10 @@ extension PCIBus.FunctionStatus {
       // Memory is for mmap only, and nothing has I/O ports to go to.
       return .file(
         SysfsFile(0o600, size: bar.size, read: { () throws(Errno) in throw .ioError }))
+    case .vfioDev:
+      return machine.vfioDevices.number(of: address).map {
+        .directory(.vfioDevice(number: $0, address, machine))
+      }
     case .rom:
       guard let rom = description.rom else { return nil }
       var file = SysfsFile(
@@ -157,12 +163,13 @@ extension PCIBus.FunctionStatus {
 
   /// Start, end and flags of the six BARs and the ROM, as `resource_show` prints them.
   private var resourceLines: String {
-    let bars = (0..<6).map { number in
+    (0..<7).map { number in
+      if number == 6, description.rom != nil {
+        return ResourceLine.rom(description.romSize, at: barAddresses[number])
+      }
       guard let bar = description.bars[number] else { return ResourceLine.none }
       return ResourceLine.text(bar, at: barAddresses[number])
     }.joined()
-    let number = PCIFunctionDescription.romNumber
-    return bars + ResourceLine.rom(size: description.romSize, at: barAddresses[number])
   }
 }
 
@@ -193,7 +200,8 @@ extension PCIBridge {
       return .file(
         SysfsFile(
           0o444, read: { () throws(Errno) in line("\(machine.subordinate(of: self))") }))
-    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .resource0, .resource1, .resource2,
+    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .vfioDev, .resource0, .resource1,
+      .resource2,
       .resource3, .resource4, .resource5:
       return nil
     default:

@@ -7,6 +7,13 @@ private enum GroupName: String, CaseIterable, Sendable {
   case dev, devices, subsystem, uevent
 }
 
+/// The files of the IOMMU's group (drivers/iommu/iommu.c).
+private enum IOMMUGroupName: String, CaseIterable, Sendable {
+  case devices
+  case reservedRegions = "reserved_regions"
+  case type
+}
+
 extension SysfsDirectory {
   /// `/sys/class/vfio`
   static func vfioClass(_ machine: SysfsMachine) -> SysfsDirectory {
@@ -78,11 +85,16 @@ extension SysfsDirectory {
         guard let group = machine.iommuGroup(named: name) else { return nil }
         let path = SysfsMachine.path(ofIOMMUGroup: group) + ["devices"]
         return .directory(
-          SysfsDirectory(
-            names: { ["devices"] },
-            child: {
-              $0 == "devices" ? .directory(.members(of: group, at: path, machine)) : nil
-            }))
+          SysfsDirectory(IOMMUGroupName.self) { name in
+            switch name {
+            case .devices: .directory(.members(of: group, at: path, machine))
+            // The window of interrupt messages on x86, which no mapping may cover.
+            case .reservedRegions:
+              SysfsFile.fixed("0x00000000fee00000 0x00000000feefffff msi")
+            // Of the domain for drivers of the host, which does not change here: none of them does DMA.
+            case .type: SysfsFile.fixed("DMA-FQ")
+            }
+          })
       })
   }
 }

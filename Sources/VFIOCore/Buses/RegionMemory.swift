@@ -10,12 +10,20 @@ public struct RegionMemory: Sendable {
   /// Region index to window.
   public let windows: [Int: SharedMemory.Window]
 
-  /// - Parameter sizes: bytes of each region that is RAM, by index.
+  /// - Parameters:
+  ///   - sizes: bytes of each region that is RAM, by index.
+  ///   - shared: another device's file, to be seen here too.
   /// - Returns: nil where no region is RAM.
   /// - Throws: what making or mapping the file says.
-  public init?(_ sizes: [Int: UInt64], name: String) throws(Errno) {
+  public init?(
+    _ sizes: [Int: UInt64], name: String, sharing shared: SharedMemory? = nil
+  ) throws(Errno) {
     guard let last = sizes.keys.max() else { return nil }
-    file = try SharedMemory(name: name, size: RegionOffset(index: UInt32(last + 1)).fileOffset)
+    if let shared {
+      file = shared
+    } else {
+      file = try SharedMemory(name: name, size: RegionOffset(index: UInt32(last + 1)).fileOffset)
+    }
     var windows: [Int: SharedMemory.Window] = [:]
     for (index, size) in sizes {
       let start = RegionOffset(index: UInt32(index)).fileOffset

@@ -15,7 +15,9 @@ extension DraftDevice where Self: LineInterrupts {
     return (line.count, line.isLevel ? .level : [])
   }
 
-  public func checkSignalsFree(_ index: Int) throws(Errno) { try interrupts.checkSignalsFree(index) }
+  public func checkSignalsFree(_ index: Int) throws(Errno) {
+    try interrupts.checkSignalsFree(index)
+  }
 
   public func setSignals(_ index: Int, _ signals: [(any EventSignal)?]) throws(Errno) {
     try interrupts.setSignals(index, signals)

@@ -27,7 +27,7 @@ extension PCIBus {
     }
   }
 
-  /// The function's configuration space as it is now, 256 bytes.
+  /// The function's configuration space as it is now: 256 bytes, 4096 of one of PCI Express.
   ///
   /// BARs hold where the platform put them: vfio-pci virtualises what a client writes there.
   ///

@@ -77,6 +77,7 @@ public final class PCIBus: Sendable {
     /// Those of the host, by name.
     var hostDrivers: Set<String> = []
     var layout = PCIAddressSpaceLayout()
+    var sharedMemories = PCISharedMemories()
   }
 
   let vfio: VFIO
@@ -109,19 +110,13 @@ public final class PCIBus: Sendable {
     address: PCIAddress, kind: PCIFunctionKind, group: UInt32, driver: Driver
   ) throws(PCIBusError) {
     if let flaw = kind.description.flaw {
-      throw PCIBusError(.invalidArgument, "\(kind.name) is no PCI function: \(flaw)")
+      throw PCIBusError(.invalidArgument, "\(kind.name) at \(address) is no PCI function: \(flaw)")
     }
     let device = Device(
       name: "\(address)", group: GroupID(bus: Self.name, number: group))
     var logger = logger
     logger[metadataKey: "device"] = "\(address)"
-    let memory: PCIMemory?
-    do throws(Errno) {
-      memory = try PCIMemory(
-        kind.description.bars.filter(\.value.isRAM).mapValues(\.size), name: "\(address)")
-    } catch {
-      throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
-    }
+    let memory = try memory(of: kind, at: address)
     let barAddresses = state.withLock { $0.layout.place(kind.description) }
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
@@ -138,8 +133,9 @@ public final class PCIBus: Sendable {
     guard driver != .none, !isTaken else { return }
     do throws(PCIBusError) {
       try bind(address, to: driver)
-    } catch where error.errno == .resourceBusy {
+    } catch {
       // Somebody was quicker, or its group is in use and the claim failed: nobody has it then.
+      if error.errno != .resourceBusy { throw error }
     }
   }
 
@@ -151,10 +147,7 @@ public final class PCIBus: Sendable {
       state.slots[address]?.isInTransit = true
       if case .host(let name) = slot.initialDriver { state.hostDrivers.insert(name) }
     }
-    let mainline = MainlinePCIOps { [weak self] in self?.busReset(of: $0) }
-    let ops = PCIOps(mainline: mainline) { [weak self] device throws(Errno) in
-      try self?.claim(device)
-    }
+    let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
     do throws(Errno) {
       try vfio.addDevice(slot.device, ops: ops, port: slot.function.pins.domainPort)
     } catch {
@@ -199,26 +192,24 @@ public final class PCIBus: Sendable {
       guard slot.driver == .none, slot.departure == nil, slot.isInTransit == isClaim else {
         throw PCIBusError(.resourceBusy, "\(address) has a driver or is about to")
       }
-      state.slots[address]?.isInTransit = driver != .none
+      if case .host = driver { try checkHostMayTake(slot.device) }
+      state.slots[address]?.isInTransit = driver == .vfio
       let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
       if case .host(let name) = driver { state.hostDrivers.insert(name) }
       if driver == .vfio { state.slots[address]?.data = data }
       return (slot.device, data)
     }
+    guard driver == .vfio else { return }
     defer { state.withLock { $0.slots[address]?.isInTransit = false } }
     do throws(Errno) {
-      switch driver {
-      case .none: break
-      case .vfio: try vfio.bindDevice(device, data: data)
-      case .host: try vfio.hostTakes(device)
-      }
+      try vfio.bindDevice(device, data: data)
     } catch {
       state.withLock { state in
         state.slots[address]?.driver = .none
         state.slots[address]?.data = nil
       }
-      throw PCIBusError(error, "vfio did not bind \(address) or leave it to \(driver): \(error)")
+      throw PCIBusError(error, "vfio did not bind \(address): \(error)")
     }
   }
 
@@ -250,13 +241,10 @@ public final class PCIBus: Sendable {
         state.slots[address]?.isUnbinding = true
       } else {
         state.slots[address]?.driver = .none
-        state.slots[address]?.isInTransit = true
       }
       return slot
     }
     guard slot.driver == .vfio else {
-      vfio.hostLeaves(slot.device)
-      state.withLock { $0.slots[address]?.isInTransit = false }
       completion()
       return UnbindWait()
     }
@@ -291,6 +279,14 @@ public final class PCIBus: Sendable {
       try bind(address, to: .vfio, isClaim: true)
     } catch {
       throw error.errno
+    }
+  }
+
+  private func checkHostMayTake(_ device: Device) throws(PCIBusError) {
+    do throws(Errno) {
+      try vfio.checkHostMayTake(device)
+    } catch {
+      throw PCIBusError(error, "group \(device.group) of \(device) is in use")
     }
   }
 

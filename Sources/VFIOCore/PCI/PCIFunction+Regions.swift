@@ -10,7 +10,7 @@ extension PCIFunction {
     switch region {
     case .bar0, .bar1, .bar2, .bar3, .bar4, .bar5: bar(region)?.size ?? 0
     case .rom: kind.description.romSize
-    case .config: UInt64(pins.look { $0.config.size })
+    case .config: UInt64(kind.description.configSize)
     }
   }
 

@@ -80,11 +80,11 @@ final class PCIFunction: Sendable {
   /// Resets the function, whatever way it has for that: a reset of its bus. The kernel saves and restores
   /// configuration space, but for bytes that it knows nothing of; eventfds stay.
   func resetNow() {
+    model.reset()
     change { state in
       state.config.reset()
       state.pendingMSIX.removeAll()
     }
-    model.reset()
   }
 
   // MARK: - Configuration space
@@ -94,7 +94,7 @@ final class PCIFunction: Sendable {
     let atOpen = PCIConfigSpace(PCIConfigLayout(kind.description, addresses: barAddresses))
     return pins.look { state in
       (0..<state.config.size).map { offset in
-        PCIConfigLayout.bars.contains(offset)
+        PCIConfigLayout.bars.contains(offset) || PCIConfigLayout.rom.contains(offset)
           ? atOpen.byte(at: offset) : state.config.byte(at: offset)
       }
     }
@@ -108,9 +108,11 @@ final class PCIFunction: Sendable {
         intx.isMasked = false
         state.delivery = .intx(intx)
       }
+      // Whatever the model drove, the function drives it no more.
+      if !effects.isDisjoint(with: .losesRegisters) { state.line = false }
       return effects
     }
-    if !effects.isDisjoint(with: [.reset, .powerUp]) { resetNow() }
+    if !effects.isDisjoint(with: .losesRegisters) { resetNow() }
   }
 
   /// Changes the bus's side of the function, and tells the model where that turned bus mastering on or off.

@@ -82,7 +82,7 @@ extension PCIFunctionDescription {
     if size > PCIConfigLayout.conventionalSize - PCIConfigLayout.capabilitiesStart {
       return "the capabilities take more than 192 bytes"
     }
-    if !extended.isEmpty, express == nil {
+    if !extended.isEmpty, !isExpress {
       return "extended capabilities are for functions of PCI Express"
     }
     if extended.contains(where: { !(1...15).contains($0.version) }) {

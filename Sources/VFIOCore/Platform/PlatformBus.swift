@@ -30,6 +30,8 @@ public final class PlatformBus: Sendable {
     var device: Device
     var driver = Driver.none
     var isUnbinding = false
+    /// Vfio is being told of it, or that it is bound: nobody else may change it meanwhile.
+    var isInTransit = true
     /// Goes as soon as it is unbound.
     var isRemoved = false
   }
@@ -92,8 +94,17 @@ public final class PlatformBus: Sendable {
       throw BusError(error, "vfio did not take \(name): \(error)")
     }
     // The claim may have bound it already.
-    let isTaken = slots.withLock { $0[name]?.driver != Driver.none }
-    if driver != .none, !isTaken { try bind(name, to: driver) }
+    let isTaken = slots.withLock { slots in
+      slots[name]?.isInTransit = false
+      return slots[name]?.driver != Driver.none
+    }
+    guard driver != .none, !isTaken else { return }
+    do throws(BusError) {
+      try bind(name, to: driver)
+    } catch {
+      // Somebody was quicker, or its group is in use and the claim failed: nobody has it then.
+      if error.errno != .resourceBusy { throw error }
+    }
   }
 
   /// Removes a device, after vfio has let go of it.
@@ -105,8 +116,8 @@ public final class PlatformBus: Sendable {
   ) throws(BusError) {
     let slot = try slots.withLock { slots throws(BusError) in
       let slot = try Self.slot(slots, name)
-      if slot.isRemoved || slot.isUnbinding {
-        throw BusError(.resourceBusy, "\(name) is on its way out of vfio already")
+      if slot.isRemoved || slot.isUnbinding || slot.isInTransit {
+        throw BusError(.resourceBusy, "\(name) is on its way into vfio or out of it already")
       }
       slots[name]?.isRemoved = true
       return slot
@@ -119,17 +130,25 @@ public final class PlatformBus: Sendable {
 
   /// Lets a driver take a device that nobody has.
   ///
-  /// - Throws: `ENODEV` when there is no device, `EBUSY` when a driver has it.
+  /// - Throws: `ENODEV` when there is no device, `EBUSY` when a driver has it, or a driver of the host wants
+  ///   it and its group is in use.
   public func bind(_ name: String, to driver: Driver) throws(BusError) {
+    try bind(name, to: driver, isClaim: false)
+  }
+
+  private func bind(_ name: String, to driver: Driver, isClaim: Bool) throws(BusError) {
     let slot = try slots.withLock { slots throws(BusError) in
       let slot = try Self.slot(slots, name)
-      guard slot.driver == .none, !slot.isRemoved else {
-        throw BusError(.resourceBusy, "\(name) has a driver")
+      guard slot.driver == .none, !slot.isRemoved, slot.isInTransit == isClaim else {
+        throw BusError(.resourceBusy, "\(name) has a driver or is about to")
       }
+      if case .host = driver { try checkHostMayTake(slot.device) }
+      slots[name]?.isInTransit = driver == .vfio
       slots[name]?.driver = driver
       return slot
     }
     guard driver == .vfio else { return }
+    defer { slots.withLock { $0[name]?.isInTransit = false } }
     do throws(Errno) {
       try vfio.bindDevice(slot.device, data: PlatformDeviceData(slot.platform))
     } catch {
@@ -150,7 +169,9 @@ public final class PlatformBus: Sendable {
       if slot.driver == .none {
         throw BusError(.operationNotSupportedByDevice, "\(name) has no driver")
       }
-      if slot.isUnbinding { throw BusError(.resourceBusy, "\(name) is being unbound already") }
+      if slot.isUnbinding || slot.isInTransit {
+        throw BusError(.resourceBusy, "\(name) is being bound or unbound already")
+      }
       if slot.driver == .vfio {
         slots[name]?.isUnbinding = true
       } else {
@@ -181,9 +202,17 @@ public final class PlatformBus: Sendable {
   /// A device came into a group in use: vfio takes it, and nobody else can have got it before.
   private func claim(_ device: Device) throws(Errno) {
     do throws(BusError) {
-      try bind(device.name, to: .vfio)
+      try bind(device.name, to: .vfio, isClaim: true)
     } catch {
       throw error.errno
+    }
+  }
+
+  private func checkHostMayTake(_ device: Device) throws(BusError) {
+    do throws(Errno) {
+      try vfio.checkHostMayTake(device)
+    } catch {
+      throw BusError(error, "group \(device.group) of \(device) is in use")
     }
   }
 
@@ -197,12 +226,12 @@ public final class PlatformBus: Sendable {
 
 extension PlatformDeviceDescription {
   /// Bytes that a region may have: what its part of a device descriptor has room for.
-  static let regionSizes: ClosedRange<UInt64> = 1...(1 << 40)
+  private static let regionLimit: UInt64 = 1 << 40
 
   /// Why no device can be so, nil for one that can.
   var flaw: String? {
-    if let region = regions.firstIndex(where: { !Self.regionSizes.contains($0.size) }) {
-      return "region \(region) has \(regions[region].size) bytes, not 1 to 2^40"
+    if let region = regions.firstIndex(where: { $0.size > Self.regionLimit }) {
+      return "region \(region) has \(regions[region].size) bytes, more than 2^40"
     }
     if regions.count > 64 { return "it has \(regions.count) regions, more than 64" }
     if interrupts.count > 1024 { return "it has \(interrupts.count) interrupts, more than 1024" }

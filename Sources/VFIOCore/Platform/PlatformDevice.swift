@@ -19,7 +19,8 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
     _ kind: PlatformDeviceKind, name: String, scheduler: any Scheduler, logger: Logger
   ) throws(Errno) {
     self.kind = kind
-    let ram = kind.description.regions.enumerated().filter(\.element.isRAM)
+    let ram = kind.description.regions.enumerated()
+      .filter { $0.element.isRAM && $0.element.size > 0 }
     memory = try RegionMemory(
       Dictionary(uniqueKeysWithValues: ram.map { ($0.offset, $0.element.size) }), name: name)
     pins = PlatformPins(

@@ -8,6 +8,9 @@ struct PCICapability {
   static let expressID: UInt8 = 0x10
   static let msixID: UInt8 = 0x11
 
+  /// Of an extended one.
+  static let errorReportingID: UInt16 = 0x0001
+
   let id: UInt8
   private(set) var bytes: [UInt8] = []
   /// For each byte the bits that a client can change.
@@ -27,7 +30,7 @@ struct PCICapability {
     if let pm = description.powerManagement { list.append(powerManagement(pm)) }
     if let msi = description.msi { list.append(self.msi(msi)) }
     if let msix = description.msix { list.append(self.msix(msix)) }
-    if let express = description.express { list.append(self.express(express)) }
+    if description.isExpress { list.append(express(hasFLR: description.reset == .flr)) }
     return list + description.vendorSpecific.map(vendorSpecific)
   }
 
@@ -74,12 +77,12 @@ struct PCICapability {
     return capability
   }
 
-  private static func express(_ description: PCIFunctionDescription.Express) -> Self {
+  private static func express(hasFLR: Bool) -> Self {
     var capability = Self(id: expressID)
     // Version 2, an endpoint.
     capability.append16(2)
     // Role-based error reporting, 128 bytes of payload.
-    capability.append32(1 << 15 | (description.hasFLR ? 1 << 28 : 0))
+    capability.append32(1 << 15 | (hasFLR ? 1 << 28 : 0))
     // Error reporting, and the client's copies of payload and read request sizes.
     capability.append16(0, writable: 0x70ef)
     capability.append16(0)

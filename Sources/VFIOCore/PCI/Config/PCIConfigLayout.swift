@@ -5,6 +5,7 @@ public import DeviceKit
 struct PCIConfigLayout: Sendable {
   /// Where the BARs are.
   static let bars = 0x10..<0x28
+  static let rom = 0x30..<0x34
   static let conventionalSize = 0x100
   static let expressSize = 0x1000
   static let capabilitiesStart = 0x40
@@ -39,7 +40,6 @@ struct PCIConfigLayout: Sendable {
     static let cacheLineSize = 0x0c
     static let subsystemVendorID = 0x2c
     static let subsystemID = 0x2e
-    static let rom = 0x30
     static let capabilities = 0x34
     static let interruptLine = 0x3c
     static let interruptPin = 0x3d
@@ -49,7 +49,7 @@ struct PCIConfigLayout: Sendable {
 
   /// - Parameter addresses: where the platform put the BARs, by number; the ROM is number 6.
   init(_ description: PCIFunctionDescription, addresses: [Int: UInt64]) {
-    let size = description.express == nil ? Self.conventionalSize : Self.expressSize
+    let size = description.configSize
     bytes = [UInt8](repeating: 0, count: size)
     // Bytes of no capability pass through to the function, where they are memory.
     writable = [UInt8](repeating: 0, count: Self.capabilitiesStart)
@@ -71,7 +71,7 @@ struct PCIConfigLayout: Sendable {
       let mask = UInt32(truncatingIfNeeded: ~(description.romSize - 1))
       put32(
         UInt32(truncatingIfNeeded: addresses[PCIFunctionDescription.romNumber] ?? 0) & mask,
-        at: Offset.rom, writable: mask | 1)
+        at: Self.rom.lowerBound, writable: mask | 1)
     }
     writable[Offset.interruptLine] = 0xff
     bytes[Offset.interruptPin] = description.interruptPin.rawValue
@@ -153,6 +153,7 @@ struct PCIConfigLayout: Sendable {
         let isInside = k < capability.writable.count
         writable[next + 4 + k] = isInside ? capability.writable[k] : 0
       }
+      if capability.id != PCICapability.errorReportingID { forgetful.append(next..<end) }
       next = end
     }
     forgetful.append(next..<Self.expressSize)

@@ -14,6 +14,7 @@ struct PCIConfigSpace: Sendable {
     static let reset = Effects(rawValue: 1 << 0)
     /// Power came back, and registers are lost.
     static let powerUp = Effects(rawValue: 1 << 1)
+    static let losesRegisters: Effects = [.reset, .powerUp]
     /// Software took INTx's disable bit back, which unmasks it.
     static let intxUnmask = Effects(rawValue: 1 << 2)
   }
@@ -24,6 +25,8 @@ struct PCIConfigSpace: Sendable {
   var isINTxAsserted = false
   /// The function's own MSI enable bit, which no client sees.
   private(set) var isMSIOn = false
+  /// Whether the client has eventfds for MSI, without which it cannot enable it.
+  private var isMSIAllowed = false
   /// log2 of the most vectors that a client can say it uses: how many it has eventfds for.
   private var msiQueueLimit: UInt8 = 0
 
@@ -122,8 +125,6 @@ struct PCIConfigSpace: Sendable {
     isMSIOn = bytes[flags] & Self.msiEnableBit != 0
   }
 
-  private var isMSIAllowed = false
-
   /// The client has eventfds for `vectors` messages: turns MSI on in the function.
   mutating func enableMSI(vectors: Int) {
     isMSIAllowed = true
@@ -142,7 +143,10 @@ struct PCIConfigSpace: Sendable {
   /// Masked vectors; none where the function cannot mask.
   var msiMask: UInt32 {
     get { layout.msi?.mask.map(get32) ?? 0 }
-    set { if let mask = layout.msi?.mask { put32(newValue, at: mask) } }
+    set {
+      guard let msi = layout.msi, let mask = msi.mask else { return }
+      put32(newValue & UInt32(truncatingIfNeeded: (1 << UInt64(msi.vectors)) - 1), at: mask)
+    }
   }
 
   /// Masked vectors that have a message to send.
@@ -150,9 +154,6 @@ struct PCIConfigSpace: Sendable {
     get { layout.msi?.mask.map { get32($0 + 4) } ?? 0 }
     set { if let mask = layout.msi?.mask { put32(newValue, at: mask + 4) } }
   }
-
-  /// Whether single MSI vectors can be masked.
-  var masksMSI: Bool { layout.msi?.mask != nil }
 
   /// The enable bit of MSI-X, which shows as it is.
   mutating func setMSIX(enabled: Bool) {
