@@ -3,7 +3,7 @@ import VFIOABI
 /// What today's API has names for.
 extension PCIFunction {
   /// Whether it is a function of PCI Express.
-  var isExpress: Bool { kind.description.express != nil }
+  var isExpress: Bool { kind.description.isExpress }
 
   /// Whether a client can map the region.
   func canMap(_ region: PCIRegion, _ client: any Client) -> Bool {
