@@ -45,6 +45,13 @@ public struct ClientThread: Sendable {
     return FileIdentity(c)
   }
 
+  /// Takes a copy of a descriptor. Calls `pidfd_getfd(2)`. While there is one, the client's close is not the
+  /// last: only for files whose close may wait for us.
+  public func copy(of fd: Int32) throws(Errno) -> OwnedFD {
+    let pidfd = try OwnedFD(result: cl_pidfd_open(try ProcFS.status(of: id).tgid))
+    return try OwnedFD(result: cl_pidfd_getfd(pidfd.rawValue, fd))
+  }
+
   /// Duplicates an eventfd of the thread. Calls `pidfd_getfd(2)`.
   ///
   /// - Throws: `EBADF` when `fd` is not open, `EINVAL` when it is something else.
@@ -52,8 +59,7 @@ public struct ClientThread: Sendable {
     guard fd >= 0 else { throw .badFileDescriptor }
     // Looked at before it is taken: closing a copy of an unknown file might wait for a stranger.
     guard try isEventFD("/proc/\(id)/fd/\(fd)") else { throw .invalidArgument }
-    let pidfd = try OwnedFD(result: cl_pidfd_open(try ProcFS.status(of: id).tgid))
-    let copy = try OwnedFD(result: cl_pidfd_getfd(pidfd.rawValue, fd))
+    let copy = try copy(of: fd)
     guard try isEventFD("/proc/self/fd/\(copy.rawValue)") else { throw .invalidArgument }
     return ClientEventFD(copy, monitor: monitor)
   }

@@ -99,7 +99,7 @@ public struct SupervisorTransport: Sendable {
       var clients = ClientServices(
         events: events, logger: logger,
         rightsNeeded: "vfio-cused run needs the right to trace its clients"
-      ) { identity in
+      ) { identity, _, _ in
         files.file(OpenFiles.Key(identity))?.file
       }
       clients.canMap = true

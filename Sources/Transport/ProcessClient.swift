@@ -39,7 +39,7 @@ public final class ProcessClient: Client {
   }
 
   public func file(_ fd: Int32) throws(Errno) -> (any VFIOFile)? {
-    shared.file(try thread.identify(fd))
+    shared.file(try thread.identify(fd), thread, fd)
   }
 
   public func eventfd(_ fd: Int32) throws(Errno) -> any EventSignal {
@@ -63,8 +63,8 @@ public struct ClientServices: Sendable {
   let logger: Logger
   /// What to do where a client cannot be examined: the end of a sentence.
   let rightsNeeded: String
-  /// The VFIO file that a descriptor with this identity leads to.
-  let file: @Sendable (FileIdentity) -> (any VFIOFile)?
+  /// The VFIO file that a descriptor with this identity leads to, that of a client.
+  let file: @Sendable (FileIdentity, ClientThread, Int32) -> (any VFIOFile)?
   /// Finds an eventfd of a client where we may not take copies of its descriptors; nil where we may.
   public var eventfd: (@Sendable (ClientThread, Int32) throws(Errno) -> any EventSignal)?
 
@@ -76,7 +76,7 @@ public struct ClientServices: Sendable {
 
   public init(
     events: EventMonitor, logger: Logger, rightsNeeded: String,
-    file: @escaping @Sendable (FileIdentity) -> (any VFIOFile)?
+    file: @escaping @Sendable (FileIdentity, ClientThread, Int32) -> (any VFIOFile)?
   ) {
     self.events = events
     self.logger = logger

@@ -49,8 +49,17 @@ struct Serve: AsyncParsableCommand {
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
 
-  @Option(help: ArgumentHelp("Permissions of the group nodes, in octal.", valueName: "mode"))
-  var mode = NodeMode(bits: 0o660)
+  @Option(
+    help: ArgumentHelp(
+      "Permissions of the group nodes, in octal. (default: 0660, of today's API 0600)",
+      valueName: "mode"))
+  var mode: NodeMode?
+
+  @Option(
+    help: ArgumentHelp(
+      "The directory of the nodes under /dev, for machines that have a vfio of their own.",
+      valueName: "name"))
+  var devPrefix = "vfio"
 
   @Option(
     help: ArgumentHelp(
@@ -59,6 +68,10 @@ struct Serve: AsyncParsableCommand {
   var owner: NodeOwner?
 
   func validate() throws {
+    if devPrefix.isEmpty || !devPrefix.allSatisfy({ $0.isLetter || $0.isNumber || "-_".contains($0) })
+    {
+      throw ValidationError("Say a name without slashes: --dev-prefix emulated-vfio")
+    }
     if let sysfs, !sysfs.hasPrefix("/") || sysfs.hasSuffix("/") {
       throw ValidationError("Say where by an absolute path: --sysfs /run/vfio-cused/sys")
     }
@@ -101,7 +114,8 @@ struct Serve: AsyncParsableCommand {
       say(reason)
       Glibc.exit(Sysexits.osError.rawValue)
     }
-    options.mode = mode.bits
+    options.mode = mode?.bits
+    options.devicePrefix = devPrefix
     options.owner = (owner ?? .root).user
     options.group = (owner ?? .root).group
     return options

@@ -39,8 +39,8 @@ struct FileCalls: Sendable {
     }
   }
 
-  /// Answers what moves data between two descriptors: drivers of VFIO have no such operation
-  /// (fs/splice.c).
+  /// Answers what moves data between two descriptors, what writes data back and what sets a size: drivers
+  /// of VFIO have no such operation (fs/splice.c, fs/sync.c, fs/open.c).
   func refuse(_ call: Call, either first: UInt64, _ second: UInt64) {
     let isOurs = find(call, first) != nil || find(call, second) != nil
     if isOurs && call.isWaiting { call.fail(.invalidArgument) } else { call.proceed() }

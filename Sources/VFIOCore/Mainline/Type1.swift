@@ -62,6 +62,8 @@ struct Type1 {
     if map.flags.contains(.read) { permissions.insert(.read) }
     if map.flags.contains(.write) { permissions.insert(.write) }
     guard map.flags.contains(.vaddr) == permissions.isEmpty else { throw .invalidArgument }
+    // What the Intel IOMMU lets devices write, they can read: the bit for it says that there is a page.
+    if map.flags.contains(.write) { permissions.insert(.read) }
     let memory = try client.addressSpace()
     let limit = try client.lockedMemoryLimit()
     if map.flags.contains(.vaddr) {
