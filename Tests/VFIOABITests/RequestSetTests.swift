@@ -6,7 +6,7 @@ struct RequestSetTests {
     let names = RequestSet.allCases.map { $0.name(of: 0x3b70) }
     #expect(
       names == [
-        "VFIO_DEVICE_SET_IRQ_EVENTFDS", "VFIO_IOMMU_GET_INFO", nil,
+        "VFIO_DEVICE_UNMASK_IRQ", "VFIO_IOMMU_GET_INFO", nil,
         "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
       ])
   }
