@@ -45,8 +45,9 @@ public final class CUSETransport: @unchecked Sendable {
   private(set) var files: FileMount! = nil
   private(set) var clients: ClientServices! = nil
   private let nodes = GroupNodes()
-  /// The first node that could not be made.
+  /// The first node that could not be made at the start.
   private let failure = Mutex<TransportError?>(nil)
+  private let hasStarted = Atomic<Bool>(false)
 
   /// Takes the run directory. Nothing is visible to clients yet.
   public init(vfio: VFIO, options: Options, logger: Logger) throws(TransportError) {
@@ -98,6 +99,7 @@ public final class CUSETransport: @unchecked Sendable {
       }
       vfio.observeGroups { [weak self] in self?.follow($0) }
       if let failure = failure.withLock({ $0 }) { throw failure }
+      hasStarted.store(true, ordering: .relaxed)
     } catch {
       stop()
       throw error
@@ -141,8 +143,11 @@ public final class CUSETransport: @unchecked Sendable {
       do throws(TransportError) {
         try make(.group(group))
       } catch {
-        logger.error("a group has no node: \(error)", metadata: ["group": "\(group)"])
-        failure.withLock { $0 = $0 ?? error }
+        if hasStarted.load(ordering: .relaxed) {
+          logger.error("a group has no node: \(error)", metadata: ["group": "\(group)"])
+        } else {
+          failure.withLock { $0 = $0 ?? error }
+        }
       }
       // Names of today's API have no place for the bus.
       guard group.bus == PCIBus.name, nodes.device(of: .container) != nil else { return }
