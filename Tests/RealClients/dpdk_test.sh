@@ -11,7 +11,7 @@ cd "$here/../.." || exit 2
 . Tests/Run/ordinary_user.sh
 find_cused "${1:-}"
 
-card=0000:07:00.0 edu=0000:06:0d.0
+card=0000:07:00.0 other=0000:07:00.1 edu=0000:06:0d.0
 # Memory without huge pages; two threads, on one processor where there is
 # no other; nothing in /var/run.
 eal=(--no-huge -m 32 --no-shconf --no-telemetry --lcores '0@0,1@0' --log-level=eal:debug
@@ -33,10 +33,14 @@ order() {
   echo "$*" >&3
 }
 
+# What a shell does before it becomes testpmd.
+prepare=
+
 start() { # EAL OPTION…
   rm -f "$work/orders" "$work/out" && mkfifo "$work/orders"
   user timeout -k 5 120 "$cused" run --dialect mainline --ignore-memlock --topology Tests/RealClients/machine.yaml -- \
-    stdbuf -oL dpdk-testpmd "${eal[@]}" "$@" -- "${application[@]}" <"$work/orders" >>"$work/out" 2>&1 &
+    sh -c "$prepare exec stdbuf -oL \"\$@\"" sh dpdk-testpmd "${eal[@]}" "$@" -- "${application[@]}" \
+    <"$work/orders" >>"$work/out" 2>&1 &
   pid=$!
   exec 3>"$work/orders"
 }
@@ -105,6 +109,33 @@ nothing_for_edu() {
   stop "testpmd without a port"
 }
 
+# Both are in one container, each in a group of its own. One goes and comes back.
+two_cards() {
+  prepare="dpdk-devbind.py --bind=vfio-pci $other;"
+  start -a "$card" -a "$other"
+  wait_until says 'testpmd>|Error - exiting'
+  order show port summary all
+  wait_until says "^1 .*$other"
+  said "two cards: the first" "^0 +02:00:00:00:00:01 $card net_virtio +up"
+  said "two cards: the second" "^1 +02:00:00:00:00:02 $other net_virtio +up"
+  order port stop 0
+  order port close 0
+  order device detach "$card"
+  wait_until says "Device $card is detached"
+  said "two cards: one is taken out" 'Now total ports is 1'
+  order port attach "$card"
+  wait_until says 'Now total ports is 2'
+  said "two cards: it is back" 'Port 0 is attached'
+  order port start 0
+  order set fwd io
+  order start tx_first
+  wait_until received 10000
+  at_least "two cards: packets of the first" 10000 "$(count)"
+  stop "two cards"
+  prepare=
+}
+
 forwarding
+two_cards
 nothing_for_edu
 finish
