@@ -11,6 +11,7 @@ cd "$here/../.." || exit 2
 . Tests/Run/ordinary_user.sh
 
 make --silent -C Tests/RealClients/guest || exit 2
+make --silent -C Tests/Run || exit 2
 find_cused "${1:-}"
 
 first=0000:06:0d.0 second=0000:06:0d.1
@@ -19,10 +20,12 @@ qemu=(qemu-system-x86_64 -accel tcg -nodefaults -no-user-config -display none
 # QEMU maps all of the guest's memory, and whoever maps locks: as much as anybody may.
 small=(-m 4)
 
+# What our own program runs in, and its options.
+outer=() options=()
+
 under() { # COMMAND…
-  user timeout -k 5 120 "$cused" run --dialect mainline "${options[@]}" -- "$@"
+  user timeout -k 5 120 "${outer[@]}" "$cused" run --dialect mainline "${options[@]}" -- "$@"
 }
-options=()
 
 # The guest says a line for each of its checks.
 guest() { # NAME ARGUMENT…
@@ -53,6 +56,9 @@ guests() {
   options=()
   guest "QEMU's sandbox" "${small[@]}" "${one[@]}" \
     -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
+  outer=(Tests/Run/build/without "kcmp,pidfd_getfd")
+  guest "as in a container" "${small[@]}" "${one[@]}"
+  outer=()
   guest "two functions of a group" "${small[@]}" "${one[@]}" -device "vfio-pci,host=$second"
 }
 
@@ -145,6 +151,23 @@ trace() {
   done
 }
 
+# Whoever takes the device from its driver waits until QEMU has let go of it.
+unbind() {
+  : >"$work/guest" && chmod 666 "$work/guest"
+  under bash -c "
+    coproc qemu { $(printf '%q ' "${qemu[@]}" "${small[@]}") -append stay -monitor stdio \
+      -debugcon file:$work/guest -device vfio-pci,host=$first; }
+    pid=\$!
+    until grep -q ^guest: $work/guest; do sleep 0.1; done
+    { echo $first >/sys/bus/pci/drivers/vfio-pci/unbind; echo unbound; } &
+    sleep 0.5
+    echo quits
+    echo quit >&\${qemu[1]}
+    wait \$pid; wait
+    test -e /sys/bus/pci/devices/$first/driver || echo no driver" >"$work/out" 2>&1 </dev/null
+  equal "unbind of a device that QEMU has" "quits unbound no driver" "$(xargs <"$work/out")"
+}
+
 # The kernel would pin the guest's memory, so the user's limit counts.
 locked_memory() {
   (ulimit -l 8192 && under "${qemu[@]}" -m 64 -device "vfio-pci,host=$first") >"$work/out" 2>&1 </dev/null
@@ -159,6 +182,7 @@ locked_memory() {
 guests
 trace
 monitor
+unbind
 busy
 locked_memory
 not_viable
