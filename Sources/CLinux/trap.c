@@ -2,15 +2,10 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/ptrace.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,67 +116,4 @@ int cl_trap_listen(pid_t tid)
 int cl_trap_let_go(pid_t tid)
 {
 	return ptrace(PTRACE_DETACH, tid, 0, 0) < 0 ? -errno : 0;
-}
-
-/* struct procmap_query of <linux/fs.h>, from Linux 6.11 on. */
-struct query {
-	uint64_t size, flags, address;
-	uint64_t start, end, vma_flags, page_size, offset, inode;
-	uint32_t major, minor, name_size, build_id_size;
-	uint64_t name, build_id;
-};
-#define QUERY _IOWR('f', 17, struct query)
-
-static bool ask(int maps, uint64_t address, struct cl_mapping *m)
-{
-	struct query q = { .size = sizeof(q), .address = address };
-
-	if (ioctl(maps, QUERY, &q) < 0)
-		return false;
-	*m = (struct cl_mapping){
-		.start = q.start, .end = q.end, .offset = q.offset, .inode = q.inode,
-		.device = (uint64_t)q.major << 32 | q.minor,
-	};
-	return true;
-}
-
-static int search(int maps, uint64_t address, struct cl_mapping *m)
-{
-	FILE *f = fdopen(maps, "re");
-	char line[4400];
-	int r = -ENOENT;
-
-	if (!f) {
-		close(maps);
-		return -ENOMEM;
-	}
-	while (r < 0 && fgets(line, sizeof(line), f)) {
-		unsigned major, minor;
-
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %x:%x %" SCNu64,
-			   &m->start, &m->end, &m->offset, &major, &minor, &m->inode) != 6)
-			continue;
-		if (address < m->start || address >= m->end)
-			continue;
-		m->device = (uint64_t)major << 32 | minor;
-		r = 0;
-	}
-	fclose(f);
-	return r;
-}
-
-int cl_trap_mapping(pid_t tid, uint64_t address, struct cl_mapping *mapping)
-{
-	char path[40];
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", tid);
-	int maps = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (maps < 0)
-		return -errno;
-	if (ask(maps, address, mapping)) {
-		close(maps);
-		return 0;
-	}
-	return search(maps, address, mapping);
 }

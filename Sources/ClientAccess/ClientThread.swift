@@ -34,6 +34,11 @@ public struct ClientThread: Sendable {
     if try n.checked() != buffer.count { throw .badAddress }
   }
 
+  /// The mapping of the thread's memory that `address` is in, nil where there is none.
+  public func mapping(at address: UInt64) throws(Errno) -> VMA? {
+    try MemoryMap(pid: id).vma(at: address)
+  }
+
   /// What file a descriptor of the thread leads to. Holds no reference to it, so that it delays no close.
   ///
   /// - Throws: `EBADF` when it is not open, or open with `O_PATH`.
@@ -87,7 +92,9 @@ public struct ClientThread: Sendable {
   /// How many bytes the thread may lock: its `RLIMIT_MEMLOCK`, `UInt64.max` with `CAP_IPC_LOCK`.
   public func lockedMemoryLimit() throws(Errno) -> UInt64 {
     let capIPCLock: UInt64 = 1 << 14
-    if try ProcFS.status(of: id).effectiveCapabilities & capIPCLock != 0 { return .max }
+    var capabilities: UInt64 = 0
+    try cl_capabilities(id, &capabilities).checked()
+    if capabilities & capIPCLock != 0 { return .max }
     var limit: UInt64 = 0
     let result = cl_memlock_limit(id, &limit)
     if result == 0 { return limit }

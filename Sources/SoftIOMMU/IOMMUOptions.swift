@@ -19,6 +19,8 @@ public struct IOMMUOptions: Hashable, Sendable {
   /// How many mappings a domain may have.
   public var mappingLimit: Int?
   public var dirtyTracking: DirtyTracking
+  /// Whether clients may lock any amount of memory, whatever their `RLIMIT_MEMLOCK`.
+  public var ignoresLockLimit = false
 
   public init(
     windows: [ClosedRange<IOVA>]? = nil, reserved: [ClosedRange<IOVA>]? = nil,

@@ -10,18 +10,24 @@ extension SoftIOMMU {
   public typealias BitmapReceiver = (Int, UnsafeRawBufferPointer) throws(Errno) -> Void
 
   /// Whether writes of devices are noted.
-  public var isTrackingDirty: Bool { state.withLock { $0.dirty != nil } }
+  public var isTrackingDirty: Bool { table.look { $0.isTrackingDirty } }
 
   /// Starts to note what devices write; does nothing where it has started.
   public func startDirtyTracking() {
-    state.withLock { [pageShift] state in
-      if state.dirty == nil { state.dirty = DirtyMap(pageShift: pageShift) }
+    table.change { contents, lanes in
+      if contents.isTrackingDirty { return }
+      contents.isTrackingDirty = true
+      for lane in lanes { lane.state.pointee.dirty = DirtyMap(pageShift: pageShift) }
     }
   }
 
   /// Stops, and forgets what was written.
   public func stopDirtyTracking() {
-    state.withLock { $0.dirty = nil }
+    table.change { contents, lanes in
+      contents.isTrackingDirty = false
+      contents.dirty = DirtyMap(pageShift: pageShift)
+      for lane in lanes { lane.state.pointee.dirty = nil }
+    }
   }
 
   /// Hands out which pages of the range devices have written since the last time, and starts over.
@@ -35,7 +41,7 @@ extension SoftIOMMU {
       !iova.rawValue.addingReportingOverflow(size).overflow, let range = Self.range(iova, size)
     else { throw .invalidArgument }
     try changes.withLock { _ throws(Errno) in
-      if state.withLock({ $0.table.isCut(by: range) }) { throw .invalidArgument }
+      if table.look({ $0.isCut(by: range) }) { throw .invalidArgument }
       try handOut(range, clears: true, receiver)
     }
   }
@@ -54,12 +60,12 @@ extension SoftIOMMU {
       try handOut(range, clears: false, receiver)
       let unmapped = try remove(range, keepsDirty: true)
       if dirtyTracking == .exact { try? handOut(range, clears: true, receiver) }
-      state.withLock { $0.dirty?.remove(range) }
+      table.change { contents, lanes in contents.forget(range, lanes) }
       return unmapped
     }
   }
 
-  private var pageShift: UInt64 { UInt64(smallestPage.trailingZeroBitCount) }
+  private var pageShift: UInt64 { table.pageShift }
 
   /// Call with `changes` locked.
   private func handOut(
@@ -90,29 +96,40 @@ extension SoftIOMMU {
 
   private func take(_ part: ClosedRange<IOVA>, clears: Bool) -> [UInt64] {
     let pages = (part.upperBound.rawValue - part.lowerBound.rawValue) >> pageShift + 1
-    return state.withLock { state in
+    return table.change { contents, lanes in
       var words = [UInt64](repeating: 0, count: Int((pages + 63) / 64))
-      var known = state.dirty ?? DirtyMap(pageShift: pageShift)
       if dirtyTracking == .all {
-        for mapping in state.table.mappings(overlapping: part) {
-          known.insert(mapping.range.clamped(to: part))
+        var mapped = DirtyMap(pageShift: pageShift)
+        contents.forEach(in: part) { entry in
+          mapped.insert((IOVA(entry.first)...IOVA(entry.last)).clamped(to: part))
+          return true
         }
+        mapped.collect(part, into: &words)
       }
-      known.collect(part, into: &words)
-      if clears { state.dirty?.remove(part) }
+      contents.dirty.collect(part, into: &words)
+      for lane in lanes { lane.state.pointee.dirty?.collect(part, into: &words) }
+      if clears { contents.forget(part, lanes) }
       return words
     }
   }
 
   private func giveBack(_ words: [UInt64], at start: IOVA) {
-    state.withLock { state in
+    table.change { contents, _ in
       for (i, word) in words.enumerated() where word != 0 {
         for bit in 0..<UInt64(64) where word & 1 << bit != 0 {
           let page = IOVA(start.rawValue + (UInt64(i) * 64 + bit) << pageShift)
-          state.dirty?.insert(page...page)
+          contents.dirty.insert(page...page)
         }
       }
     }
+  }
+}
+
+extension DomainTable.Contents {
+  /// Forgets what was written in `range`.
+  mutating func forget(_ range: ClosedRange<IOVA>, _ lanes: [Lane]) {
+    dirty.remove(range)
+    for lane in lanes { lane.state.pointee.dirty?.remove(range) }
   }
 }
 

@@ -34,39 +34,56 @@ extension SoftIOMMU {
       let range = Self.range(iova, size), !vaddr.rawValue.addingReportingOverflow(size - 1).overflow
     else { throw .invalidArgument }
     try changes.withLock { _ throws(Errno) in
-      guard var mapping = state.withLock({ $0.table.firstMapping(overlapping: range) }) else {
+      let entry = table.look { $0.tree.entry(endingAtOrAfter: iova.rawValue) }
+      guard var entry, entry.first <= range.upperBound.rawValue else {
         throw .noSuchFileOrDirectory
       }
-      guard mapping.range == range, !mapping.isVaddrValid else { throw .invalidArgument }
-      let before = mapping.memory
-      if before !== memory { try memory.lock(size, limit: lockLimit) }
-      mapping.vaddr = vaddr
-      mapping.memory = memory
-      mapping.isVaddrValid = true
-      let (isMapped, inFlight) = state.withLock { [mapping] state in
-        if state.isTornDown { return (false, [Transfer]()) }
-        _ = state.table.remove(range)
-        state.table.insert(mapping, coalesces: false)
-        return (true, state.ledger.transfers(overlapping: range))
+      guard entry.first == iova.rawValue, entry.last == range.upperBound.rawValue,
+        entry.word & DomainTable.Contents.movingFlag != 0
+      else { throw .invalidArgument }
+      let before = table.look { $0.backings[entry.number] }
+      if before.memory !== memory {
+        try memory.lock(size, limit: ignoresLockLimit ? .max : lockLimit)
       }
-      for transfer in inFlight { transfer.wait() }
-      if before !== memory { (isMapped ? before : memory).unlock(size) }
-      if !isMapped { throw .operationNotSupportedByDevice }
+      let permissions = DMAPermissions(rawValue: UInt8(entry.word & 3))
+      // Not checked, as in the kernel: what is not there faults when a device gets to it.
+      var window: SharedWindow?
+      if let end = vaddr.advanced(by: size) {
+        window = try? memory.mapped(vaddr..<end, writable: permissions.contains(.write)).window
+      }
+      entry.vaddr = vaddr.rawValue
+      let waits = table.change { [entry] contents, lanes -> [(lane: Lane, ticket: UInt64)]? in
+        if contents.isTornDown { return nil }
+        var entry = entry
+        contents.backings.drop(entry.number)
+        entry.word = DomainTable.Contents.word(contents.backings.use(memory, window), permissions)
+        contents.tree.replace(entry)
+        contents.removals &+= 1
+        return SoftIOMMU.waits(lanes, range)
+      }
+      for wait in waits ?? [] { wait.lane.wait(range, upTo: wait.ticket) }
+      if before.memory !== memory { (waits == nil ? memory : before.memory).unlock(size) }
+      if waits == nil { throw .operationNotSupportedByDevice }
     }
   }
 
   private func invalidate(in range: ClosedRange<IOVA>) throws(Errno) -> UInt64 {
-    try state.withLock { state throws(Errno) in
-      let mappings =
-        rules == .draft2011
-        ? state.table.mappings(overlapping: range) : state.table.whole(in: range)
-      guard mappings.allSatisfy(\.isVaddrValid) else { throw .invalidArgument }
-      for var mapping in mappings {
-        mapping.isVaddrValid = false
-        _ = state.table.remove(mapping.range)
-        state.table.insert(mapping, coalesces: false)
+    try table.change { contents, _ throws(Errno) in
+      var entries: [TreeEntry] = []
+      contents.forEach(in: range) { entry in
+        if rules != .draft2011, entries.isEmpty, entry.first < range.lowerBound.rawValue {
+          return false
+        }
+        entries.append(entry)
+        return true
       }
-      return mappings.reduce(0) { $0 &+ $1.size }
+      let flag = DomainTable.Contents.movingFlag
+      guard entries.allSatisfy({ $0.word & flag == 0 }) else { throw .invalidArgument }
+      for var entry in entries {
+        entry.word |= flag
+        contents.tree.replace(entry)
+      }
+      return entries.reduce(0) { $0 &+ ($1.last &- $1.first &+ 1) }
     }
   }
 }

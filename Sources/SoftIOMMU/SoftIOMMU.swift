@@ -9,9 +9,9 @@ public import SystemPackage
 /// memory through it. Calls come from any thread.
 ///
 /// Locking: `changes` makes `map` and `unmap` one at a time, as the kernel's per-IOMMU mutex does, and is
-/// held while the client's memory is checked; `state` guards the table and is held for look-ups only,
-/// never across a copy of client memory. A transfer notes its range in `state` before it copies, so
-/// that `unmap` can wait for it after its mappings are out of the table.
+/// held while the client's memory is checked. The mappings are in `table`, which each device looks at under
+/// a lock of its own; none of these is held across a system call. A transfer notes its range in its
+/// device's lane before it copies, so that `unmap` can wait for it after its mappings are out of the table.
 public final class SoftIOMMU: Sendable {
   /// What maps and unmaps keep to.
   public let rules: MappingRules
@@ -21,17 +21,11 @@ public final class SoftIOMMU: Sendable {
   public let iovaRanges: [ClosedRange<IOVA>]
   let mappingLimit: Int
   let dirtyTracking: IOMMUOptions.DirtyTracking
-
-  struct State {
-    var table = MappingTable()
-    var ledger = TransferLedger()
-    var isTornDown = false
-    /// The pages written while dirty tracking is on.
-    var dirty: DirtyMap?
-  }
+  let ignoresLockLimit: Bool
 
   let changes = Mutex(())
-  let state = Mutex(State())
+  let table: DomainTable
+  static let everything = IOVA(0)...IOVA(.max)
 
   public init(rules: MappingRules = .draft2011, options: IOMMUOptions = IOMMUOptions()) {
     self.rules = rules
@@ -40,17 +34,31 @@ public final class SoftIOMMU: Sendable {
       .without(options.reserved ?? rules.defaultReserved)
     mappingLimit = options.mappingLimit ?? rules.defaultMappingLimit
     dirtyTracking = options.dirtyTracking
+    ignoresLockLimit = options.ignoresLockLimit
+    table = DomainTable(pageShift: UInt64(pageSizes.trailingZeroBitCount))
   }
 
   /// The mappings as they are now, in order. Under the draft's rules adjacent ones that continue each other
   /// are one.
   public var mappings: [Mapping] {
-    state.withLock { $0.table.mappings }
+    table.look { contents in
+      var all: [Mapping] = []
+      contents.forEach(in: Self.everything) {
+        all.append(contents.mapping($0))
+        return true
+      }
+      return all
+    }
   }
+
+  public var mappingCount: Int { table.look { $0.tree.count } }
+
+  /// Bytes that the table of mappings takes.
+  public var footprint: Int { table.look { $0.tree.footprint } }
 
   /// How many more mappings there can be.
   public var availableMappings: Int {
-    mappingLimit - state.withLock { min($0.table.mappings.count, mappingLimit) }
+    mappingLimit - min(mappingCount, mappingLimit)
   }
 
   /// Maps `size` bytes at `iova` to `memory` at `vaddr`, and locks them.
@@ -74,21 +82,23 @@ public final class SoftIOMMU: Sendable {
     else { throw .invalidArgument }
 
     try changes.withLock { _ throws(Errno) in
-      try state.withLock { state throws(Errno) in
-        if state.isTornDown { throw .operationNotSupportedByDevice }
-        if state.table.overlaps(range) {
-          throw rules == .draft2011 ? .resourceBusy : .fileExists
-        }
-        if state.table.mappings.count >= mappingLimit { throw .noSpace }
+      try table.look { contents throws(Errno) in
+        if contents.isTornDown { throw .operationNotSupportedByDevice }
+        if contents.overlaps(range) { throw rules == .draft2011 ? .resourceBusy : .fileExists }
+        if contents.tree.count >= mappingLimit { throw .noSpace }
       }
       guard isInWindow(range) else { throw .invalidArgument }
       // No process has memory at the very top, and its end could not be told.
       guard let end = vaddr.advanced(by: size) else { throw .badAddress }
-      try pin(vaddr..<end, writable: permissions.contains(.write), of: memory, limit: lockLimit)
-      let isMapped = state.withLock { state in
-        if state.isTornDown { return false }
-        state.table.insert(
-          Mapping(range: range, vaddr: vaddr, permissions: permissions, memory: memory),
+      let window = try pin(
+        vaddr..<end, writable: permissions.contains(.write), of: memory, limit: lockLimit)
+      let isMapped = table.change { contents, _ in
+        if contents.isTornDown { return false }
+        let number = contents.backings.use(memory, window)
+        contents.insert(
+          TreeEntry(
+            first: range.lowerBound.rawValue, last: range.upperBound.rawValue,
+            vaddr: vaddr.rawValue, word: DomainTable.Contents.word(number, permissions)),
           coalesces: rules == .draft2011)
         return true
       }
@@ -118,7 +128,7 @@ public final class SoftIOMMU: Sendable {
   /// - Returns: how many bytes were unmapped.
   @discardableResult
   public func unmapAll() -> UInt64 {
-    changes.withLock { _ in remove { state in state.table.remove(IOVA(0)...IOVA(.max)) } }
+    changes.withLock { _ in remove { $0.removeCutting(Self.everything) } }
   }
 
   /// Unmaps everything, for good: every later `map` fails, and no new DMA finds anything.
@@ -128,22 +138,29 @@ public final class SoftIOMMU: Sendable {
   ///
   /// - Parameter later: is given what has to wait, if anything has; by default it waits here.
   public func tearDown(later: (@escaping @Sendable () -> Void) -> Void = { $0() }) {
-    let everything = IOVA(0)...IOVA(.max)
-    let (removed, inFlight) = state.withLock { state in
-      state.isTornDown = true
-      return (state.table.remove(everything), state.ledger.transfers(overlapping: everything))
+    let (removed, waits) = table.change { contents, lanes in
+      contents.isTornDown = true
+      return (contents.removeCutting(Self.everything), Self.waits(lanes, Self.everything))
     }
     let finish: @Sendable () -> Void = {
-      for transfer in inFlight { transfer.wait() }
-      for mapping in removed { mapping.memory.unlock(mapping.size) }
+      for wait in waits { wait.lane.wait(Self.everything, upTo: wait.ticket) }
+      removed.unlock()
     }
-    if inFlight.isEmpty { finish() } else { later(finish) }
+    if waits.isEmpty { finish() } else { later(finish) }
   }
 
-  /// Waits until every transfer that has begun is over.
-  func drain() {
-    for transfer in state.withLock({ $0.ledger.transfers(overlapping: IOVA(0)...IOVA(.max)) }) {
-      transfer.wait()
+  /// The mapping that is the least away from `iova`.
+  func nearestMapping(to iova: IOVA) -> ClosedRange<IOVA>? {
+    table.look { contents in
+      let before = contents.tree.entry(beginningAtOrBefore: iova.rawValue)
+      let after = contents.tree.entry(endingAtOrAfter: iova.rawValue)
+      func distance(_ entry: TreeEntry) -> UInt64 {
+        entry.first > iova.rawValue
+          ? entry.first - iova.rawValue
+          : entry.last < iova.rawValue ? iova.rawValue - entry.last : 0
+      }
+      let nearest = [before, after].compactMap { $0 }.min { distance($0) < distance($1) }
+      return nearest.map { IOVA($0.first)...IOVA($0.last) }
     }
   }
 
@@ -152,8 +169,8 @@ public final class SoftIOMMU: Sendable {
   /// Call with `changes` locked.
   func remove(_ range: ClosedRange<IOVA>, keepsDirty: Bool = false) throws(Errno) -> UInt64 {
     try checkUncut(range)
-    return remove(keepsDirty: keepsDirty) { state in
-      rules == .draft2011 ? state.table.remove(range) : state.table.removeWhole(in: range)
+    return remove(keepsDirty: keepsDirty) { contents in
+      rules == .draft2011 ? contents.removeCutting(range) : contents.removeWhole(in: range)
     }
   }
 
@@ -168,28 +185,32 @@ public final class SoftIOMMU: Sendable {
   /// - Throws: `EINVAL` by the rules of v2 where the range cuts a mapping.
   func checkUncut(_ range: ClosedRange<IOVA>) throws(Errno) {
     guard rules == .type1v2 else { return }
-    if state.withLock({ $0.table.isCut(by: range) }) { throw .invalidArgument }
+    if table.look({ $0.isCut(by: range) }) { throw .invalidArgument }
   }
 
   /// Locks and checks client memory.
+  ///
+  /// - Returns: its window.
   func pin(
     _ range: Range<ClientAddress>, writable: Bool, of memory: any AddressSpace, limit: UInt64
-  ) throws(Errno) {
+  ) throws(Errno) -> SharedWindow? {
     let size = range.upperBound.rawValue - range.lowerBound.rawValue
+    let limit = ignoresLockLimit ? .max : limit
     do throws(Errno) {
       try memory.lock(size, limit: limit)
     } catch {
       guard rules != .draft2011 else { throw error }
       // The kernel pins page by page: a bad page before the limit comes first.
-      let end = try memory.mappedEnd(of: range, writable: writable)
+      let end = try memory.mapped(range, writable: writable).end
       let good = end.rawValue - range.lowerBound.rawValue
       guard good < size, (try? memory.lock(good, limit: limit)) != nil else { throw error }
       memory.unlock(good)
       throw .badAddress
     }
     do throws(Errno) {
-      let end = try memory.mappedEnd(of: range, writable: writable)
-      if end != range.upperBound { throw .badAddress }
+      let extent = try memory.mapped(range, writable: writable)
+      if extent.end != range.upperBound { throw .badAddress }
+      return extent.window
     } catch {
       memory.unlock(size)
       throw error
@@ -215,26 +236,31 @@ public final class SoftIOMMU: Sendable {
     }
   }
 
+  /// The lanes with transfers to the range under way, and their latest ones. Call with all lanes locked.
+  static func waits(
+    _ lanes: [Lane], _ range: ClosedRange<IOVA>
+  ) -> [(lane: Lane, ticket: UInt64)] {
+    lanes.compactMap { $0.isBusy(range) ? ($0, $0.lastTicket) : nil }
+  }
+
   /// Takes mappings out, waits for the transfers that use them, forgets what they wrote, and unlocks
   /// their memory.
   private func remove(
-    keepsDirty: Bool = false, _ take: (inout State) -> [Mapping]
+    keepsDirty: Bool = false,
+    _ take: (inout DomainTable.Contents) -> DomainTable.Contents.Removed
   ) -> UInt64 {
-    let (removed, inFlight) = state.withLock { state in
-      let removed = take(&state)
-      let inFlight = removed.flatMap { state.ledger.transfers(overlapping: $0.range) }
-      return (removed, inFlight)
+    let (removed, waits) = table.change { contents, lanes in
+      let removed = take(&contents)
+      guard let range = removed.range else { return (removed, [(lane: Lane, ticket: UInt64)]()) }
+      if !keepsDirty, contents.isTrackingDirty { contents.forget(range, lanes) }
+      return (removed, Self.waits(lanes, range))
     }
-    for transfer in inFlight { transfer.wait() }
-    if !keepsDirty {
-      state.withLock { state in for mapping in removed { state.dirty?.remove(mapping.range) } }
+    guard let range = removed.range else { return 0 }
+    for wait in waits { wait.lane.wait(range, upTo: wait.ticket) }
+    if !waits.isEmpty, !keepsDirty {
+      table.change { contents, lanes in contents.forget(range, lanes) }
     }
-    var total: UInt64 = 0
-    for mapping in removed {
-      mapping.memory.unlock(mapping.size)
-      // Mapped sizes can sum to 2^64 when the same memory is mapped over and over.
-      total = total.addingReportingOverflow(mapping.size).overflow ? .max : total + mapping.size
-    }
-    return total
+    removed.unlock()
+    return removed.bytes
   }
 }

@@ -98,7 +98,8 @@ public struct SupervisorTransport: Sendable {
       let events = try EventMonitor()
       var clients = ClientServices(
         events: events, logger: logger,
-        rightsNeeded: "vfio-cused run needs the right to trace its clients"
+        rightsNeeded: "vfio-cused run needs the right to trace its clients", isOneTree: true,
+        isDevice: { files.file(OpenFiles.Key($0)) != nil }
       ) { identity, _, _ in
         files.file(OpenFiles.Key(identity))?.file
       }
@@ -136,6 +137,11 @@ extension ChildWatch {
 }
 
 extension OpenFiles.Key {
+  init(_ mapping: VMA) {
+    device = UInt64(mapping.deviceMajor) << 32 | UInt64(mapping.deviceMinor)
+    inode = mapping.inode
+  }
+
   init(_ identity: FileIdentity) {
     device = UInt64(identity.fileSystem.major) << 32 | UInt64(identity.fileSystem.minor)
     inode = identity.inode

@@ -58,7 +58,7 @@ public final class ProcessClient: Client {
 
 /// What clients share for as long as the transport runs.
 public struct ClientServices: Sendable {
-  let addressSpaces = AddressSpaceTable()
+  let addressSpaces: AddressSpaceTable
   let events: EventMonitor
   let logger: Logger
   /// What to do where a client cannot be examined: the end of a sentence.
@@ -74,10 +74,15 @@ public struct ClientServices: Sendable {
   /// Whether we see each access to registers that clients map.
   public var canMapRegisters = false
 
+  /// - Parameters:
+  ///   - isOneTree: as `AddressSpaceTable` has it.
+  ///   - isDevice: as `AddressSpaceTable` has it.
   public init(
-    events: EventMonitor, logger: Logger, rightsNeeded: String,
+    events: EventMonitor, logger: Logger, rightsNeeded: String, isOneTree: Bool = false,
+    isDevice: @escaping @Sendable (VMA) -> Bool = { _ in false },
     file: @escaping @Sendable (FileIdentity, ClientThread, Int32) -> (any VFIOFile)?
   ) {
+    addressSpaces = AddressSpaceTable(isOneTree: isOneTree, isDevice: isDevice)
     self.events = events
     self.logger = logger
     self.rightsNeeded = rightsNeeded

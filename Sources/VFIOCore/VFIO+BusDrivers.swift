@@ -139,16 +139,22 @@ extension VFIO {
     return isCancelled
   }
 
-  /// A driver of the host takes the device, which makes its group unsafe for clients. A group in use stays
-  /// whole.
+  /// Checks that a driver of the host may take the device now: a group in use stays whole.
+  ///
+  /// While no vfio bus driver has the device either, its group does not come into use by the draft's rules. So
+  /// a bus that gives a device to one driver at a time and asks under the same lock is not overtaken.
   ///
   /// - Throws: `ENODEV` when the device was never added, `EBUSY` when vfio has it or its group is in use.
+  public func checkHostMayTake(_ device: Device) throws(Errno) {
+    if let error = look({ $0.reasonToKeepHostFrom(device) }) { throw error }
+  }
+
+  /// A driver of the host takes the device, which by today's rules alone makes its group unsafe for clients.
+  ///
+  /// - Throws: as `checkHostMayTake`.
   public func hostTakes(_ device: Device) throws(Errno) {
     try update { registry, _ throws(Errno) in
-      guard let member = registry.member(device), let set = registry.set(of: device.group) else {
-        throw .operationNotSupportedByDevice
-      }
-      if set.openCount > 0 || set.container != nil || member.data != nil { throw .resourceBusy }
+      if let error = registry.reasonToKeepHostFrom(device) { throw error }
       registry.groups[device.group]?.devices[device.name]?.hasHostDriver = true
     }
   }
@@ -162,5 +168,14 @@ extension VFIO {
 
   private func metadata(_ device: Device) -> Logger.Metadata {
     ["device": "\(device)", "group": "\(device.group)"]
+  }
+}
+
+extension Registry {
+  fileprivate func reasonToKeepHostFrom(_ device: Device) -> Errno? {
+    guard let member = member(device), let set = set(of: device.group) else {
+      return .operationNotSupportedByDevice
+    }
+    return set.openCount > 0 || set.container != nil || member.data != nil ? .resourceBusy : nil
   }
 }

@@ -12,27 +12,29 @@ public import SystemPackage
 public final class VFIO: Sendable {
   let logger: Logger
   private let registry: Mutex<Registry>
-  private let iommu: IOMMUOptions
+  private let iommu = Mutex(IOMMUOptions())
   let drains: (any Scheduler)?
 
   /// - Parameters:
-  ///   - iommu: what the IOMMU can do.
   ///   - merging: which groups can be merged.
   ///   - drains: threads that wait for DMA which is under way when its client closes. The close itself must
   ///     not, for a client can make that DMA last; nil to wait all the same.
   public init(
-    logger: Logger, iommu: IOMMUOptions = IOMMUOptions(), merging: Merging = Merging(),
-    drains: (any Scheduler)? = nil
+    logger: Logger, merging: Merging = Merging(), drains: (any Scheduler)? = nil
   ) {
     self.logger = logger
     registry = Mutex(Registry(merging: merging))
-    self.iommu = iommu
     self.drains = drains
   }
 
   /// Says anew which groups can be merged; sets that are merged stay so.
   public func setMerging(_ merging: Merging) {
     registryUpdate { registry, _ in registry.merging = merging }
+  }
+
+  /// Says what the IOMMU can do, from the next domain on.
+  public func setIOMMU(_ options: IOMMUOptions) {
+    iommu.withLock { $0 = options }
   }
 
   /// All groups, in order.
@@ -83,7 +85,7 @@ public final class VFIO: Sendable {
   // MARK: - For the files and the bus driver API
 
   func makeDomain(rules: MappingRules) -> SoftIOMMU {
-    SoftIOMMU(rules: rules, options: iommu)
+    SoftIOMMU(rules: rules, options: iommu.withLock { $0 })
   }
 
   func makeDomain() -> SoftIOMMU {

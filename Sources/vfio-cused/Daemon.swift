@@ -17,13 +17,13 @@ struct Daemon: Service {
   ///
   /// - Parameter sysfs: where to mount the emulated `/sys`; nil for `sys` in the run directory.
   init(
-    topology: String?, plugins: [String], mergesAutomatically: Bool, sysfs path: String?,
-    dialect: SysfsDialect, options: CUSETransport.Options, logger: Logger
+    topology: String?, plugins: [String], mergesAutomatically: Bool, ignoresMemlock: Bool,
+    sysfs path: String?, dialect: SysfsDialect, options: CUSETransport.Options, logger: Logger
   ) throws {
     let work = WorkPool()
     machine = try Machine(
       topology: topology, plugins: plugins, mergesAutomatically: mergesAutomatically,
-      scheduler: work, logger: logger)
+      ignoresMemlock: ignoresMemlock, scheduler: work, logger: logger)
     let transport = try CUSETransport(vfio: machine.vfio, options: options, logger: logger)
     self.transport = transport
     let tree = machine.sysfs(dialect) { group in

@@ -68,12 +68,12 @@ import Testing
     try withUnsafeBytes(of: &value) { try space.write(start, from: $0) }
     #expect(memory.load(as: UInt32.self) == 0xabcd)
     let middle = try #require(start.advanced(by: UInt64(size)))
-    #expect(try space.mappedEnd(of: start..<end, writable: true) == end)
+    #expect(try space.mapped(start..<end, writable: true).end == end)
     mprotect(memory + size, size, PROT_READ)
-    #expect(try space.mappedEnd(of: start..<end, writable: false) == end)
-    #expect(try space.mappedEnd(of: start..<end, writable: true) == middle)
+    #expect(try space.mapped(start..<end, writable: false).end == end)
+    #expect(try space.mapped(start..<end, writable: true).end == middle)
     mprotect(memory + size, size, PROT_NONE)
-    #expect(try space.mappedEnd(of: start..<end, writable: false) == middle)
+    #expect(try space.mapped(start..<end, writable: false).end == middle)
   }
 
   @Test func lockedMemoryIsCounted() throws {

@@ -30,12 +30,4 @@ int cl_trap_go_on(pid_t tid, int signal);
 int cl_trap_listen(pid_t tid);
 int cl_trap_let_go(pid_t tid);
 
-struct cl_mapping {
-	uint64_t start, end;
-	uint64_t offset; /* of `start` in the file */
-	uint64_t device, inode;
-};
-/* The file mapping of the thread that `address` is in. */
-int cl_trap_mapping(pid_t tid, uint64_t address, struct cl_mapping *mapping);
-
 #endif

@@ -61,10 +61,9 @@ final class RegisterTrap: Sendable {
   /// - Returns: false where it is another signal, or the access fails.
   private func isServed(_ tid: Int32, _ signal: Int32) -> Bool {
     var address: UInt64 = 0
-    var mapping = cl_mapping()
     guard signal == SIGBUS, cl_trap_is_fault(tid, &address),
-      cl_trap_mapping(tid, address, &mapping) == 0,
-      let open = files.file(OpenFiles.Key(device: mapping.device, inode: mapping.inode))
+      let mapping = try? ClientThread(id: tid).mapping(at: address),
+      let open = files.file(OpenFiles.Key(mapping))
     else { return false }
     var c = user_regs_struct()
     guard cl_ptrace_getregs(tid, &c) == 0 else { return false }
@@ -118,7 +117,7 @@ final class RegisterTrap: Sendable {
 private struct ClientRegisters: X86Memory {
   let thread: ClientThread
   let file: any VFIOFile
-  let mapping: cl_mapping
+  let mapping: VMA
 
   mutating func load(_ address: UInt64, _ width: Int) throws -> UInt64 {
     if let (offset, width) = place(address, width) { return try file.load(at: offset, width: width) }

@@ -30,7 +30,7 @@ final class PCIFunction: Sendable {
     self.barAddresses = barAddresses
     self.isAlone = isAlone
     pins = PCIPins(
-      kind.description, addresses: barAddresses, memory: memory, scheduler: scheduler,
+      kind.description, at: address, addresses: barAddresses, memory: memory, scheduler: scheduler,
       logger: logger)
     self.memory = memory
     model = kind.make(pins)
