@@ -30,7 +30,8 @@ final class PCIFunction: Sendable {
     self.barAddresses = barAddresses
     self.isAlone = isAlone
     pins = PCIPins(
-      kind.description, at: address, addresses: barAddresses, memory: memory, scheduler: scheduler,
+      kind.description, device: "\(address)", addresses: barAddresses, memory: memory,
+      scheduler: scheduler,
       logger: logger)
     self.memory = memory
     model = kind.make(pins)

@@ -30,7 +30,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   private let logger: Logger
 
   init(
-    _ description: PCIFunctionDescription, at address: PCIAddress, addresses: [Int: UInt64],
+    _ description: PCIFunctionDescription, device: String = "", addresses: [Int: UInt64],
     memory: PCIMemory?,
     scheduler: any Scheduler, logger: Logger
   ) {
@@ -38,7 +38,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
     self.memory = memory
     self.scheduler = scheduler
     self.logger = logger
-    domainPort = DomainPort(device: "\(address)", faults: .reporting(to: logger))
+    domainPort = DomainPort(device: device, faults: .reporting(to: logger))
     state = Mutex(
       State(
         config: PCIConfigSpace(layout),
