@@ -99,10 +99,8 @@ public struct SupervisorTransport: Sendable {
       var clients = ClientServices(
         events: events, logger: logger,
         rightsNeeded: "vfio-cused run needs the right to trace its clients", isOneTree: true,
-        isDevice: { files.file(OpenFiles.Key($0)) != nil }
-      ) { identity, _, _ in
-        files.file(OpenFiles.Key(identity))?.file
-      }
+        isDevice: { files.file(OpenFiles.Key($0)) != nil },
+        file: { identity, _, _ in files.file(OpenFiles.Key(identity))?.file })
       clients.canMap = true
       clients.canMapRegisters = true
       if let eventfds {

@@ -71,8 +71,8 @@ struct Serve: AsyncParsableCommand {
   var owner: NodeOwner?
 
   func validate() throws {
-    if devPrefix.isEmpty || !devPrefix.allSatisfy({ $0.isLetter || $0.isNumber || "-_".contains($0) })
-    {
+    let isName = devPrefix.allSatisfy { $0.isLetter || $0.isNumber || "-_".contains($0) }
+    if devPrefix.isEmpty || !isName {
       throw ValidationError("Say a name without slashes: --dev-prefix emulated-vfio")
     }
     if let sysfs, !sysfs.hasPrefix("/") || sysfs.hasSuffix("/") {

@@ -66,7 +66,8 @@ import VFIOABI
     same(\Mainline.DeviceInfo.numRegions, \linux_vfio_device_info.num_regions)
     same(\Mainline.DeviceInfo.numIRQs, \linux_vfio_device_info.num_irqs)
     #expect(
-      Mainline.DeviceInfo.capOffset == MemoryLayout<linux_vfio_device_info>.offset(of: \.cap_offset))
+      Mainline.DeviceInfo.capOffset == MemoryLayout<linux_vfio_device_info>.offset(of: \.cap_offset)
+    )
   }
 
   @Test func regionInfo() {

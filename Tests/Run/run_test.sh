@@ -86,6 +86,15 @@ mapped_in_a_container() {
   judge "mapped in a container"
 }
 
+# Today's API: registers that are mapped, also in a container.
+registers() {
+  client "registers" 60 "$helpers/registers"
+  user timeout -k 5 60 "$helpers/without" container "$cused" run -- "$helpers/registers" \
+    >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "registers in a container"
+}
+
 statuses() {
   under 10 true
   equal "true: exit status" 0 "$status"
@@ -298,6 +307,7 @@ all_clients
 document
 option_clients
 mapped_in_a_container
+registers
 statuses
 refusals
 nested

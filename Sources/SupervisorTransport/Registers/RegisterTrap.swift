@@ -108,7 +108,9 @@ final class RegisterTrap: Sendable {
     let bytes = code.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
     logger.log(
       level: isLoud ? .warning : .debug,
-      "an access to mapped registers by an instruction that is not emulated raises SIGBUS; use plain moves",
+      """
+      an access to mapped registers by an instruction that is not emulated raises SIGBUS; use plain moves
+      """,
       metadata: ["pid": "\(tid)", "code": "\(bytes)"])
   }
 }
@@ -120,7 +122,9 @@ private struct ClientRegisters: X86Memory {
   let mapping: VMA
 
   mutating func load(_ address: UInt64, _ width: Int) throws -> UInt64 {
-    if let (offset, width) = place(address, width) { return try file.load(at: offset, width: width) }
+    if let (offset, width) = place(address, width) {
+      return try file.load(at: offset, width: width)
+    }
     var value: UInt64 = 0
     try withUnsafeMutableBytes(of: &value) { bytes in
       // SAFETY: a part of the value's own bytes, for the length of the call.

@@ -140,8 +140,8 @@ struct X86Decoder {
       guard operand() != nil else { return nil }
       return make(.load(register, width: width, signed: false), width)
     case 0xa0...0xa3:
-      guard let where_ = signed(has67 ? 4 : 8) else { return nil }
-      address.displacement = where_
+      guard let place = signed(has67 ? 4 : 8) else { return nil }
+      address.displacement = place
       address.segment = segment
       return make(
         opcode < 0xa2 ? .load(0, width: width, signed: false) : .store(.register(0)), width)

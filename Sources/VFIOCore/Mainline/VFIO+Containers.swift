@@ -17,8 +17,8 @@ extension VFIO {
   ///   of it is in use.
   public func openMainlineGroup(_ id: GroupID) throws(Errno) -> any VFIOFile {
     try update { registry, _ throws(Errno) in
-      guard let group = registry.groups[id], group.devices.values.contains(where: { $0.data != nil })
-      else { throw .operationNotSupportedByDevice }
+      let isBound = registry.groups[id]?.devices.values.contains { $0.data != nil }
+      guard isBound == true else { throw .operationNotSupportedByDevice }
       guard registry.isIdle(id) else { throw .resourceBusy }
       registry.groups[id]?.openCount = 1
       registry.groups[id]?.abi = .mainline

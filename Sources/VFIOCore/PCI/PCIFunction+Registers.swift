@@ -51,7 +51,8 @@ extension PCIFunction {
     guard width == .qword, offset % 8 == 0 else { return false }
     guard let msix = kind.description.msix else { return true }
     let bytes = offset..<(offset + 8)
-    return !(msix.table.bar == region.bar && msix.tableRange.overlaps(bytes)
+    return
+      !(msix.table.bar == region.bar && msix.tableRange.overlaps(bytes)
       || msix.pending.bar == region.bar && msix.pendingRange.overlaps(bytes))
   }
 

@@ -84,7 +84,8 @@ import VFIOCore
     let other = client.openContainer(machine.vfio)
     let group = try client.openMainline(machine.vfio, 241)
     #expect(try client.status(group) == .viable)
-    #expect(errno { () throws(Errno) in try client.call(group, .unsetContainer) } == .invalidArgument)
+    #expect(
+      errno { () throws(Errno) in try client.call(group, .unsetContainer) } == .invalidArgument)
     #expect(errno { () throws(Errno) in try client.setContainer(group, 99) } == .badFileDescriptor)
     #expect(errno { () throws(Errno) in try client.setContainer(group, group) } == .invalidArgument)
     try client.setContainer(group, container)
@@ -145,8 +146,11 @@ import VFIOCore
     try client.setContainer(second, container)
     // The IOMMU is there already.
     let device = try client.device(second, "0000:08:00.0")
-    #expect(errno { () throws(Errno) in try client.map(
-      container, iova: 0, vaddr: 0x20_0000, size: 4096) } == .fileExists)
+    #expect(
+      errno { () throws(Errno) in
+        try client.map(
+          container, iova: 0, vaddr: 0x20_0000, size: 4096)
+      } == .fileExists)
     client.close(device)
     client.close(second)
     // One left; the other stays with the mappings.
@@ -167,7 +171,8 @@ import VFIOCore
     try machine.bus.bind(address, to: .host("e1000e"))
     #expect(try client.status(group) == [])
     let container = client.openContainer(machine.vfio)
-    #expect(errno { () throws(Errno) in try client.setContainer(group, container) } == .notPermitted)
+    #expect(
+      errno { () throws(Errno) in try client.setContainer(group, container) } == .notPermitted)
     try machine.bus.unbind(address)
     try client.setContainer(group, container)
     // In a container the group is safe from the host.

@@ -56,7 +56,8 @@ import VFIOCore
     #expect(try client.pread(device, 7, 256, 0) == [])
     // A BAR's are short, or fail.
     #expect(try client.pread(device, 0, (1 << 20) - 4, 8).count == 4)
-    #expect(errno { () throws(Errno) in _ = try client.pread(device, 0, 1 << 20, 4) } == .invalidArgument)
+    #expect(
+      errno { () throws(Errno) in _ = try client.pread(device, 0, 1 << 20, 4) } == .invalidArgument)
     #expect(errno { () throws(Errno) in _ = try client.pread(device, 9, 0, 0) } == .invalidArgument)
   }
 

@@ -9,8 +9,9 @@ extension PCIBus {
       guard state.bridge(to: bus) != nil else { return nil }
       let slots = state.slots.filter { state.isAt(bus, above: $0.key) }.sorted { $0.key < $1.key }
       return PCIBusReset(
-        functions: slots.map { ($0.value.function, $0.value.device.group, $0.value.driver == .vfio) }
-      )
+        functions: slots.map { _, slot in
+          (slot.function, slot.device.group, slot.driver == .vfio)
+        })
     }
   }
 }
