@@ -15,7 +15,7 @@ struct PCIPinsTests {
       msi: .init(vectors: 4, perVectorMasking: true),
       msix: .init(
         vectors: 100, table: .init(bar: 0, offset: 0), pending: .init(bar: 0, offset: 4096))),
-    at: PCIAddress(domain: 0, bus: 0, device: 4, function: 0)!, addresses: [:], memory: nil,
+    addresses: [:], memory: nil,
     scheduler: ManualScheduler(),
     logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   private let events = (0..<3).map { _ in EventDouble() }
