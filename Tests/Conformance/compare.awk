@@ -1,13 +1,14 @@
 # Compares what the probe said with what a real kernel did:
 #   awk -f compare.awk file=1 ALLOWED file=2 GOLDEN file=3 GOT
 # ALLOWED has a pattern, blanks and a reason a line; a pattern is the beginning of an observation, or all of
-# it with a $ at its end. Only sections that GOLDEN has are compared. Exits with 1 where a difference is not
+# it with a $ at its end; with a ? before it, it need not differ. Only sections that GOLDEN has are compared. Exits with 1 where a difference is not
 # allowed, and where one that is allowed does not exist.
 
 /^#/ || /^$/ { next }
 
 file == 1 {
   pattern[++patterns] = $1
+  if (sub(/^\?/, "", pattern[patterns])) used[patterns] = 1
   sub(/^[^ \t]+[ \t]+/, "")
   reason[patterns] = $0
   next
