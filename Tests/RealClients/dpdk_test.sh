@@ -12,8 +12,8 @@ cd "$here/../.." || exit 2
 find_cused "${1:-}"
 
 card=0000:07:00.0 other=0000:07:00.1 edu=0000:06:0d.0
-# Memory without huge pages; two threads, on one processor where there is
-# no other; nothing in /var/run.
+# Memory without huge pages; two threads, on one processor where there is no other; files where they go away.
+export XDG_RUNTIME_DIR=$work
 eal=(--no-huge -m 32 --no-shconf --no-telemetry --lcores '0@0,1@0' --log-level=eal:debug
   --log-level=bus.pci:debug)
 application=(-i --total-num-mbufs=2048 --txd=128 --rxd=128)
