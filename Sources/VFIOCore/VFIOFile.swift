@@ -1,6 +1,7 @@
 public import ClientAccess
 public import DeviceKit
 public import SystemPackage
+public import VFIOABI
 
 /// An open file description: what the kernel's `struct file` is to a VFIO driver.
 ///
@@ -10,6 +11,9 @@ public import SystemPackage
 public protocol VFIOFile: AnyObject, Sendable {
   /// For the log and for people: `group pci:240`, `device 0000:06:0d.0`.
   var description: String { get }
+
+  /// Which requests it knows, for people who trace them.
+  var requests: RequestSet { get }
 
   /// Answers `ioctl(fd, request, argument)`.
   ///
@@ -54,6 +58,8 @@ public protocol VFIOFile: AnyObject, Sendable {
 }
 
 extension VFIOFile {
+  public var requests: RequestSet { .draft2011 }
+
   public func load(at offset: UInt64, width: AccessWidth) throws(Errno) -> UInt64 {
     throw .ioError
   }

@@ -6,6 +6,7 @@ import Glibc
 import Logging
 import PluginHost
 import ServiceLifecycle
+import Sysfs
 import Threads
 import UnixSignals
 import VFIOCore
@@ -44,6 +45,9 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp(
       "Mount the devices' /sys there. (default: /run/vfio-cused/sys)", valueName: "directory"))
   var sysfs: String?
+
+  @Option(help: SysfsDialect.help)
+  var dialect = SysfsDialect.draft2011
 
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
@@ -86,7 +90,8 @@ struct Serve: AsyncParsableCommand {
     do {
       let daemon = try Daemon(
         topology: topology, plugins: plugin, mergesAutomatically: autoMerge,
-        ignoresMemlock: ignoreMemlock, sysfs: sysfs, options: options, logger: logger)
+        ignoresMemlock: ignoreMemlock, sysfs: sysfs, dialect: dialect, options: options,
+        logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],

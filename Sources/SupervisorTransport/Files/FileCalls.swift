@@ -50,6 +50,8 @@ struct FileCalls: Sendable {
 
   func ioctl(_ call: Call) {
     guard let open = file(call, call.argument0) else { return }
+    var call = call
+    call.requests = open.file.requests
     // What a group answers may depend on a close that has returned already.
     if open.isNode { files.settle() }
     let client = ProcessClient(call.thread, clients)

@@ -1,6 +1,7 @@
 import ClientAccess
 import DeviceKit
 import SystemPackage
+import VFIOABI
 
 /// An open descriptor of a device: everything on it goes to the device's bus driver.
 final class DeviceFile: VFIOFile {
@@ -22,6 +23,8 @@ final class DeviceFile: VFIOFile {
   }
 
   var description: String { "device \(device)" }
+
+  var requests: RequestSet { abi == .draft2011 ? .draft2011 : .device }
 
   func ioctl(
     _ request: UInt32, _ argument: UInt64, from client: any Client

@@ -15,6 +15,8 @@ final class ContainerFile: VFIOFile {
 
   var description: String { "container \(id.rawValue)" }
 
+  var requests: RequestSet { .container }
+
   var hasPosition: Bool { false }
 
   func ioctl(

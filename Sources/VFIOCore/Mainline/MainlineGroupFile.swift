@@ -15,6 +15,8 @@ final class MainlineGroupFile: VFIOFile {
 
   var description: String { "group \(id.number)" }
 
+  var requests: RequestSet { .group }
+
   var hasPosition: Bool { false }
 
   func ioctl(
