@@ -89,12 +89,13 @@ struct Machine {
 
   /// What stands in `/sys`, where group nodes have these numbers.
   func sysfs(
+    _ dialect: SysfsDialect,
     deviceNumber: @escaping @Sendable (VFIOCore.GroupID) -> SysfsDeviceNumber?
   ) -> SysfsTree {
     SysfsTree(
       bus: pci, vfio: vfio,
       options: SysfsOptions(
-        deviceNumber: deviceNumber,
+        dialect: dialect, deviceNumber: deviceNumber,
         processors: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
   }
 

@@ -156,11 +156,11 @@ final class DriverCore: Sendable {
     try? bind(function.address, driver)
   }
 
-  /// Keeps the function for a driver; an empty line ends that. Who has it stays.
+  /// Keeps the function for a driver; an empty line ends that, and so does one that begins with a NUL. Who has it stays.
   ///
   /// - Throws: `EINVAL` for 4095 bytes or more and what is no text, `ENODEV` when the function is gone.
   func setOverride(_ address: PCIAddress, _ text: [UInt8]) throws(Errno) {
-    let name = text.prefix { $0 != UInt8(ascii: "\n") }
+    let name = text.prefix { $0 != UInt8(ascii: "\n") && $0 != 0 }
     guard text.count < 4095, let name = String(validating: name, as: UTF8.self) else {
       throw .invalidArgument
     }

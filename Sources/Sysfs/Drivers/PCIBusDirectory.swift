@@ -12,7 +12,7 @@ private enum BusName: String, CaseIterable, Sendable {
 
 /// The files of a driver.
 private enum DriverName: String, CaseIterable, Sendable {
-  case bind
+  case bind, module
   case newID = "new_id"
   case removeID = "remove_id"
   case unbind
@@ -62,12 +62,16 @@ extension SysfsDirectory {
 
   /// A driver's files, and symlinks to the functions that it has.
   private static func driver(
-    _ driver: PCIBus.Driver, _ name: String, _ machine: SysfsMachine
+    _ driver: PCIBus.Driver, _ driverName: String, _ machine: SysfsMachine
   ) -> SysfsDirectory {
     let drivers = machine.drivers
     let files = SysfsDirectory(DriverName.self) { name in
       switch name {
       case .bind: .action { text throws(Errno) in try drivers.bind(driver, text) }
+      case .module:
+        symlink(
+          from: ["bus", "pci", "drivers", driverName],
+          to: ["module", KernelModule.name(ofDriver: driverName)])
       case .newID: .action { text throws(Errno) in try drivers.addID(driver, text) }
       case .removeID: .action { text throws(Errno) in try drivers.removeID(driver, text) }
       case .unbind:
@@ -86,7 +90,7 @@ extension SysfsDirectory {
         guard case (let address, .function(let function))? = machine.slot(named: child),
           function.driver == driver
         else { return nil }
-        return symlink(from: ["bus", "pci", "drivers", name], to: machine.path(of: address))
+        return symlink(from: ["bus", "pci", "drivers", driverName], to: machine.path(of: address))
       })
   }
 }

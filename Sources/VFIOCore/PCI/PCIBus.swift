@@ -147,7 +147,10 @@ public final class PCIBus: Sendable {
       state.slots[address]?.isInTransit = true
       if case .host(let name) = slot.initialDriver { state.hostDrivers.insert(name) }
     }
-    let ops = PCIOps { [weak self] device throws(Errno) in try self?.claim(device) }
+    let mainline = MainlinePCIOps { [weak self] in self?.busReset(of: $0) }
+    let ops = PCIOps(mainline: mainline) { [weak self] device throws(Errno) in
+      try self?.claim(device)
+    }
     do throws(Errno) {
       try vfio.addDevice(slot.device, ops: ops, port: slot.function.pins.domainPort)
     } catch {
@@ -192,24 +195,26 @@ public final class PCIBus: Sendable {
       guard slot.driver == .none, slot.departure == nil, slot.isInTransit == isClaim else {
         throw PCIBusError(.resourceBusy, "\(address) has a driver or is about to")
       }
-      if case .host = driver { try checkHostMayTake(slot.device) }
-      state.slots[address]?.isInTransit = driver == .vfio
+      state.slots[address]?.isInTransit = driver != .none
       let data = PCIDeviceData(slot.function)
       state.slots[address]?.driver = driver
       if case .host(let name) = driver { state.hostDrivers.insert(name) }
       if driver == .vfio { state.slots[address]?.data = data }
       return (slot.device, data)
     }
-    guard driver == .vfio else { return }
     defer { state.withLock { $0.slots[address]?.isInTransit = false } }
     do throws(Errno) {
-      try vfio.bindDevice(device, data: data)
+      switch driver {
+      case .none: break
+      case .vfio: try vfio.bindDevice(device, data: data)
+      case .host: try vfio.hostTakes(device)
+      }
     } catch {
       state.withLock { state in
         state.slots[address]?.driver = .none
         state.slots[address]?.data = nil
       }
-      throw PCIBusError(error, "vfio did not bind \(address): \(error)")
+      throw PCIBusError(error, "vfio did not bind \(address) or leave it to \(driver): \(error)")
     }
   }
 
@@ -241,10 +246,13 @@ public final class PCIBus: Sendable {
         state.slots[address]?.isUnbinding = true
       } else {
         state.slots[address]?.driver = .none
+        state.slots[address]?.isInTransit = true
       }
       return slot
     }
     guard slot.driver == .vfio else {
+      vfio.hostLeaves(slot.device)
+      state.withLock { $0.slots[address]?.isInTransit = false }
       completion()
       return UnbindWait()
     }
@@ -279,14 +287,6 @@ public final class PCIBus: Sendable {
       try bind(address, to: .vfio, isClaim: true)
     } catch {
       throw error.errno
-    }
-  }
-
-  private func checkHostMayTake(_ device: Device) throws(PCIBusError) {
-    do throws(Errno) {
-      try vfio.checkHostMayTake(device)
-    } catch {
-      throw PCIBusError(error, "group \(device.group) of \(device) is in use")
     }
   }
 

@@ -142,7 +142,7 @@ public final class PlatformBus: Sendable {
       guard slot.driver == .none, !slot.isRemoved, slot.isInTransit == isClaim else {
         throw BusError(.resourceBusy, "\(name) has a driver or is about to")
       }
-      if case .host = driver { try checkHostMayTake(slot.device) }
+      if case .host = driver { try hostTakes(slot.device) }
       slots[name]?.isInTransit = driver == .vfio
       slots[name]?.driver = driver
       return slot
@@ -179,7 +179,10 @@ public final class PlatformBus: Sendable {
       }
       return slot
     }
-    guard slot.driver == .vfio else { return completion() }
+    guard slot.driver == .vfio else {
+      vfio.hostLeaves(slot.device)
+      return completion()
+    }
     do throws(Errno) {
       try vfio.unbindDevice(slot.device) { [weak self] _ in
         self?.unbound(name)
@@ -208,9 +211,9 @@ public final class PlatformBus: Sendable {
     }
   }
 
-  private func checkHostMayTake(_ device: Device) throws(BusError) {
+  private func hostTakes(_ device: Device) throws(BusError) {
     do throws(Errno) {
-      try vfio.checkHostMayTake(device)
+      try vfio.hostTakes(device)
     } catch {
       throw BusError(error, "group \(device.group) of \(device) is in use")
     }
