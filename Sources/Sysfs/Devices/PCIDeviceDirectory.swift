@@ -100,7 +100,7 @@ extension PCIBus.FunctionStatus {
             return .done
           }))
     case .iommuGroup:
-      return machine.iommuGroup(of: self)
+      return machine.iommuGroup(group, of: machine.path(of: address))
     case .config:
       return SysfsFile.config(size: description.configSize) { () throws(Errno) in
         try machine.liveConfig(address)

@@ -14,7 +14,7 @@ extension PCIBus {
   /// - Throws: `EEXIST` when the address or the secondary bus's number is taken, `EINVAL` when that is not greater
   ///   than the number of the bus that the bridge is on, `EBUSY` behind a bridge that is being removed.
   public func add(_ bridge: PCIBridge) throws(PCIBusError) {
-    try state.withLock { state throws(PCIBusError) in
+    try devices.withLock { state throws(PCIBusError) in
       try state.checkRoom(at: bridge.address)
       guard bridge.secondary > bridge.address.bus else {
         throw PCIBusError(
@@ -31,19 +31,19 @@ extension PCIBus {
 
   /// - Returns: nil when there is no bridge at `address`.
   public func bridge(at address: PCIAddress) -> PCIBridge? {
-    state.withLock { $0.bridges[address]?.bridge }
+    devices.withLock { $0.bridges[address]?.bridge }
   }
 
   /// - Returns: nil for a root bus.
   public func bridge(to bus: PCIBusAddress) -> PCIBridge? {
-    state.withLock { $0.bridge(to: bus) }
+    devices.withLock { $0.bridge(to: bus) }
   }
 
   /// Removes a bridge with everything behind it, once vfio has let go of all of that.
   func removeBridge(
     _ address: PCIAddress, _ departure: Departure, _ completion: @escaping @Sendable () -> Void
   ) throws(PCIBusError) -> UnbindWait {
-    let (bridges, functions) = try state.withLock { state throws(PCIBusError) in
+    let (bridges, functions) = try devices.withLock { state throws(PCIBusError) in
       guard let top = state.bridges[address]?.bridge else { throw Self.nothing(at: address) }
       let bridges = state.bridges.keys.filter { state.isAt(top.secondaryBus, above: $0) }
       let functions = state.slots.keys.filter {
@@ -57,20 +57,20 @@ extension PCIBus {
       return (all, functions.sorted())
     }
     let countdown = Countdown(functions.count + 1) { [self] in
-      state.withLock { state in
+      devices.withLock { state in
         for bridge in bridges { state.departed(bridge: bridge, departure) }
       }
       completion()
     }
     let stay = { @Sendable [self] in
-      state.withLock { state in
+      devices.withLock { state in
         for bridge in bridges { state.bridges[bridge]?.isLeaving = false }
       }
     }
     var waits: [UnbindWait] = []
     do throws(PCIBusError) {
       for function in functions {
-        waits.append(try removeFunction(function, departure) { countdown.step() })
+        waits.append(try devices.remove(function, departure) { countdown.step() })
       }
     } catch {
       for wait in waits { wait.cancel() }

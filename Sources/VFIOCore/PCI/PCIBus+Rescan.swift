@@ -27,8 +27,10 @@ extension PCIBus {
     completion: @escaping @Sendable () -> Void = {}
   ) throws(PCIBusError) -> UnbindWait {
     if bridge(at: address) != nil { return try removeBridge(address, departure, completion) }
-    let wasUnscanned = state.withLock { departure == .forGood && $0.unplugUnscanned(address) }
-    if !wasUnscanned { return try removeFunction(address, departure, completion) }
+    let wasUnscanned = devices.withLock { departure == .forGood && $0.unplugUnscanned(address) }
+    if !wasUnscanned {
+      return try devices.remove(address, departure, completion: completion)
+    }
     completion()
     return UnbindWait()
   }
@@ -39,7 +41,7 @@ extension PCIBus {
   /// - Parameter bus: nil for everywhere.
   /// - Returns: the addresses of the functions, in order.
   public func rescan(_ bus: PCIBusAddress? = nil) -> [PCIAddress] {
-    let found = state.withLock { state in
+    let found = devices.withLock { state in
       let bridges = state.unscanned.bridges.filter { state.isAt(bus, above: $0.key) }
       let functions = state.unscanned.functions.filter { state.isAt(bus, above: $0.key) }
       for (address, bridge) in bridges {
@@ -55,7 +57,7 @@ extension PCIBus {
         return address
       } catch {
         // A bridge above it goes meanwhile.
-        state.withLock { $0.unscanned.functions[address] = slot }
+        devices.withLock { $0.unscanned.functions[address] = slot }
         return nil
       }
     }
@@ -63,13 +65,11 @@ extension PCIBus {
 }
 
 extension PCIBus.State {
-  /// The function has left the bus.
-  mutating func departed(_ address: PCIAddress) {
-    guard let slot = slots.removeValue(forKey: address) else { return }
+  mutating func departed(_ slot: PCIBus.Slot, from address: PCIAddress) {
     switch slot.departure {
     case .untilRescan?:
       unscanned.functions[address] = PCIBus.Slot(
-        function: slot.function, device: slot.device, initialDriver: slot.initialDriver)
+        slot.function, device: slot.device, initialDriver: slot.initialDriver)
     case .forGood?, nil:
       unplugged(slot)
     }
