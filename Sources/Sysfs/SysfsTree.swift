@@ -9,6 +9,7 @@ public import VFIOCore
 public struct SysfsTree: Sendable {
   /// The directory `/sys` itself.
   public let root: SysfsDirectory
+  private let machine: SysfsMachine
 
   /// - Parameters:
   ///   - bus: whose functions are shown; `vfio` must be the core that it is on.
@@ -18,7 +19,16 @@ public struct SysfsTree: Sendable {
     bus: PCIBus, platform: PlatformBus, vfio: VFIO, options: SysfsOptions = SysfsOptions()
   ) {
     let machine = SysfsMachine(bus: bus, platform: platform, vfio: vfio, options: options)
+    self.machine = machine
     root = .root(machine)
+  }
+
+  /// Whether a device or a bus has this name, which does not look like one: those that are not on PCI.
+  public func hasDevice(named name: String) -> Bool {
+    machine.platform.device(named: name) != nil
+      || machine.vfio.groups.contains { group in
+        group.id.bus == name || group.members.contains { $0.device.name == name }
+      }
   }
 
   /// What `path` leads to, no symlink followed: the kernel's walk, one component at a time.

@@ -87,7 +87,7 @@ struct Machine {
     deviceNumber: @escaping @Sendable (VFIOCore.GroupID) -> SysfsDeviceNumber?
   ) -> SysfsTree {
     SysfsTree(
-      bus: pci, vfio: vfio,
+      bus: pci, platform: platform, vfio: vfio,
       options: SysfsOptions(
         deviceNumber: deviceNumber,
         processors: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))

@@ -18,6 +18,7 @@ import VFIOCore
 struct TestMachine {
   let vfio: VFIO
   let bus: PCIBus
+  let platform: PlatformBus
   let tree: SysfsTree
 
   static let first = "0000:06:0d.0"
@@ -30,11 +31,12 @@ struct TestMachine {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     vfio = VFIO(logger: logger)
     bus = PCIBus(vfio: vfio, scheduler: ManualScheduler(), logger: logger)
+    platform = PlatformBus(vfio: vfio, scheduler: ManualScheduler(), logger: logger)
     let options = SysfsOptions(
       dialect: dialect, hostDrivers: ["e1000e"],
       deviceNumber: { $0.number == 240 ? SysfsDeviceNumber(major: 252, minor: 27) : nil },
       processors: 2)
-    tree = SysfsTree(bus: bus, vfio: vfio, options: options)
+    tree = SysfsTree(bus: bus, platform: platform, vfio: vfio, options: options)
     guard populated else { return }
     try add(bridge: Self.bridge, 6, deviceID: 0x244e, revision: 0x90)
     try add(Self.first, group: 240, driver: .host("edu"))

@@ -51,7 +51,7 @@ struct NodeOpener {
   }
 
   private func open(_ file: EmulatedFile, at path: String) throws(Errno) {
-    if wantsWrite && file.write == nil { throw .permissionDenied }
+    if wantsWrite && !file.isWritable { throw .permissionDenied }
     if wantsRead && file.contents == nil { throw .permissionDenied }
     if wantsWrite {
       call.answer(Int64(try files.handOut(AttributeFile(path, file), flags: flags, to: call)))

@@ -107,6 +107,8 @@ extension PCIBus.State {
   }
 
   private mutating func unplugged(_ slot: PCIBus.Slot) {
-    layout.release(slot.function.barAddresses, of: slot.function.kind.description)
+    let function = slot.function
+    layout.release(
+      function.barAddresses, of: function.kind.description, on: function.address.busAddress)
   }
 }

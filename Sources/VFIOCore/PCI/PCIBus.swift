@@ -80,7 +80,7 @@ public final class PCIBus: Sendable {
     var logger = logger
     logger[metadataKey: "device"] = "\(address)"
     let memory = try memory(of: kind, at: address)
-    let barAddresses = devices.withLock { $0.layout.place(kind.description) }
+    let barAddresses = devices.withLock { $0.layout.place(kind.description, on: address.busAddress) }
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
       scheduler: scheduler, logger: logger,
@@ -88,7 +88,9 @@ public final class PCIBus: Sendable {
     do throws(PCIBusError) {
       try enumerate(Slot(function, device: device, initialDriver: driver), at: address)
     } catch {
-      devices.withLock { $0.layout.release(barAddresses, of: kind.description) }
+      devices.withLock {
+        $0.layout.release(barAddresses, of: kind.description, on: address.busAddress)
+      }
       throw error
     }
     try devices.bindInitially(address)
