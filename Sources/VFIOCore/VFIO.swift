@@ -32,7 +32,15 @@ public final class VFIO: Sendable {
 
   /// Says anew which groups can be merged; sets that are merged stay so.
   public func setMerging(_ merging: Merging) {
-    registryUpdate { registry, _ in registry.merging = merging }
+    changeMerging { $0 = merging }
+  }
+
+  /// Which groups can be merged.
+  public var merging: Merging { look { $0.merging } }
+
+  /// Changes which groups can be merged, as for groups that are plugged in; sets that are merged stay so.
+  public func changeMerging(_ change: (inout Merging) -> Void) {
+    registryUpdate { registry, _ in change(&registry.merging) }
   }
 
   /// All groups, in order.

@@ -40,37 +40,34 @@ extension PCIBus {
   }
 
   /// Removes a bridge with everything behind it, once vfio has let go of all of that.
+  ///
+  /// Until then it can be taken back: what has gone by then is found again, with the driver that it had.
   func removeBridge(
     _ address: PCIAddress, _ departure: Departure, _ completion: @escaping @Sendable () -> Void
   ) throws(PCIBusError) -> UnbindWait {
-    let (bridges, functions) = try devices.withLock { state throws(PCIBusError) in
+    let (bridges, slots) = try devices.withLock { state throws(PCIBusError) in
       guard let top = state.bridges[address]?.bridge else { throw Self.nothing(at: address) }
       let bridges = state.bridges.keys.filter { state.isAt(top.secondaryBus, above: $0) }
-      let functions = state.slots.keys.filter {
-        state.isAt(top.secondaryBus, above: $0)
-      }
+      let slots = state.slots.filter { state.isAt(top.secondaryBus, above: $0.key) }
       let all = bridges + [address]
       if all.contains(where: { state.bridges[$0]?.isLeaving == true }) {
         throw PCIBusError(.resourceBusy, "\(address) is on its way out already")
       }
       for bridge in all { state.bridges[bridge]?.isLeaving = true }
-      return (all, functions.sorted())
+      return (all, slots)
     }
-    let countdown = Countdown(functions.count + 1) { [self] in
+    let countdown = Countdown(slots.count + 1) { [devices] in
       devices.withLock { state in
         for bridge in bridges { state.departed(bridge: bridge, departure) }
       }
       completion()
     }
-    let stay = { @Sendable [self] in
-      devices.withLock { state in
-        for bridge in bridges { state.bridges[bridge]?.isLeaving = false }
-      }
-    }
+    let stay = { @Sendable [weak self] () -> Void in self?.stay(bridges, slots) }
     var waits: [UnbindWait] = []
     do throws(PCIBusError) {
-      for function in functions {
-        waits.append(try devices.remove(function, departure) { countdown.step() })
+      for function in slots.keys.sorted() {
+        // The hardware goes with the bridge's.
+        waits.append(try devices.remove(function, .untilRescan) { countdown.step() })
       }
     } catch {
       for wait in waits { wait.cancel() }
@@ -79,6 +76,26 @@ extension PCIBus {
     }
     countdown.step()
     return UnbindWait(waits, onCancel: stay)
+  }
+
+  /// Bridges do not leave after all: puts back what was behind them.
+  private func stay(_ bridges: [PCIAddress], _ before: [PCIAddress: Slot]) {
+    let gone = devices.withLock { state in
+      for bridge in bridges { state.bridges[bridge]?.isLeaving = false }
+      return before.keys.sorted().compactMap { address in
+        state.unscanned.functions.removeValue(forKey: address).map { (address, $0) }
+      }
+    }
+    for (address, slot) in gone {
+      let driver = before[address]?.driver ?? .none
+      do throws(PCIBusError) {
+        try enumerate(slot, at: address)
+        try devices.setDriverOverride(before[address]?.driverOverride, at: address)
+        if driver != .none { try bind(address, to: driver) }
+      } catch {
+        // Somebody was quicker, or its group is in use: vfio has it then, or nobody.
+      }
+    }
   }
 
   static func nothing(at address: PCIAddress) -> PCIBusError {

@@ -11,6 +11,13 @@ extension PCIBus {
   /// The drivers of the host that functions were plugged in for or bound to, in order.
   public var hostDrivers: [String] { devices.hostDrivers }
 
+  /// The numbers of the groups of all functions, also of those that `rescan` would find.
+  public var groupNumbers: Set<UInt32> {
+    devices.withLock { state in
+      Set((Array(state.slots.values) + state.unscanned.functions.values).map(\.device.group.number))
+    }
+  }
+
   /// The addresses of all functions and bridges, in order.
   public var addresses: [PCIAddress] {
     devices.withLock { (Array($0.slots.keys) + $0.bridges.keys).sorted() }

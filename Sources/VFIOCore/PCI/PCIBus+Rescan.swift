@@ -18,8 +18,7 @@ extension PCIBus {
   /// - Parameters:
   ///   - departure: whether the hardware goes as well. What was removed before can be unplugged still.
   ///   - completion: called exactly once, when all is gone; never after the wait was taken back.
-  /// - Returns: the wait for vfio, which can be taken back until all is gone. Of what is behind a bridge, functions
-  ///   that are gone by then stay so.
+  /// - Returns: the wait for vfio, which can be taken back until all is gone.
   /// - Throws: `ENODEV` when there is nothing, `EBUSY` when any of it is being removed or unbound already.
   @discardableResult
   public func remove(
