@@ -38,7 +38,8 @@ let package = Package(
       name: "Threads", dependencies: ["CLinux", "DeviceKit", deque, heap, system],
       swiftSettings: swift),
     .target(
-      name: "SoftIOMMU", dependencies: ["ClientAccess", "DeviceKit", system], swiftSettings: swift),
+      name: "SoftIOMMU", dependencies: ["CLinux", "ClientAccess", "DeviceKit", system],
+      swiftSettings: swift),
     .target(
       name: "VFIOCore",
       dependencies: [
@@ -90,11 +91,17 @@ let package = Package(
       name: "waiting-daemon",
       dependencies: ["CUSETransport", "Threads", "VFIOCore", logging, system],
       path: "Tests/CUSE/WaitingDaemon", swiftSettings: swift),
+    // The software IOMMU alone, for `scripts/bench iommu` and `scripts/bench dma`.
+    .executableTarget(
+      name: "memory-benchmark",
+      dependencies: ["CLinux", "ClientAccess", "DeviceKit", "SoftIOMMU", system],
+      path: "Benchmarks/iommu/Program", swiftSettings: swift),
     .executableTarget(
       name: "vfio-cused",
       dependencies: [
         "CLinux", "Control", "CUSETransport", "DeviceKit", "Devices", "FUSESessions", "PluginHost",
-        "SupervisorTransport", "Sysfs", "SysfsMount", "Threads", "Transport", "VFIOCore", logging,
+        "SoftIOMMU", "SupervisorTransport", "Sysfs", "SysfsMount", "Threads", "Transport",
+        "VFIOCore", logging,
         system,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -105,6 +112,10 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["ClientAccess", "DeviceKit", system],
       path: "Tests/TestSupport", swiftSettings: swift),
+    .testTarget(
+      name: "MachineTests",
+      dependencies: ["Control", "DeviceKit", "TestSupport", "VFIOCore", "vfio-cused", logging, system],
+      swiftSettings: swift),
     .testTarget(
       name: "ClientAccessTests", dependencies: ["ClientAccess", "CLinux", "Threads", system],
       swiftSettings: swift),
@@ -119,8 +130,9 @@ let package = Package(
       name: "VFIOABITests", dependencies: ["CVFIO2011", "VFIOABI"], swiftSettings: swift),
     .testTarget(
       name: "SoftIOMMUTests",
-      dependencies: ["ClientAccess", "DeviceKit", "SoftIOMMU", "TestSupport", system],
-      swiftSettings: swift),
+      dependencies: [
+        "CLinux", "ClientAccess", "DeviceKit", "SoftIOMMU", "TestSupport", "Threads", system,
+      ], swiftSettings: swift),
     .testTarget(
       name: "VFIOCoreTests",
       dependencies: [

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
@@ -169,16 +170,38 @@ int cl_file_key(int fd, struct cl_file_key *key)
 /* The descriptor directories of the threads that have called last. One of a thread that is gone
  * shows nothing, whoever has its number by now. */
 enum { CACHED = 8 };
-static _Thread_local struct {
+struct cached {
 	pid_t tid;
 	int directory;
-} cache[CACHED];
+};
+static _Thread_local struct cached cache[CACHED];
+static pthread_key_t cache_key;
+static pthread_once_t cache_once = PTHREAD_ONCE_INIT;
+static int cache_error;
+
+/* A thread that ends takes its cache along. */
+static void close_cache(void *mine)
+{
+	struct cached *cached = mine;
+
+	for (int i = 0; i < CACHED; i++)
+		if (cached[i].tid)
+			close(cached[i].directory);
+}
+
+static void make_cache_key(void)
+{
+	cache_error = pthread_key_create(&cache_key, close_cache);
+}
 
 static int open_directory(pid_t tid)
 {
 	char path[40];
 	int slot = tid % CACHED;
 
+	pthread_once(&cache_once, make_cache_key);
+	if (cache_error || pthread_setspecific(cache_key, cache))
+		return -ENOMEM;
 	if (cache[slot].tid)
 		close(cache[slot].directory);
 	snprintf(path, sizeof(path), "/proc/%d/fd", tid);

@@ -18,11 +18,16 @@ public protocol ClientMemory: AnyObject, Sendable {
 /// Two clients share an address space exactly when they hold the same object (`===`); threads and
 /// `CLONE_VM` children do, fork children do not.
 public protocol AddressSpace: ClientMemory {
-  /// Checks that all of `range` is mapped with the rights a pinned page needs: readable, and
-  /// writable where `writable` asks for it.
+  /// How far `range` is mapped with the rights a pinned page needs: readable, and writable where
+  /// `writable` asks for it.
   ///
-  /// - Throws: `EFAULT` when any page of it is not.
-  func checkMapped(_ range: Range<ClientAddress>, writable: Bool) throws(Errno)
+  /// - Throws: `EFAULT` when the memory cannot be looked at.
+  func mapped(_ range: Range<ClientAddress>, writable: Bool) throws(Errno) -> MappedExtent
+
+  /// Moves the segments in order, up to the first page that cannot be.
+  ///
+  /// - Returns: how many bytes moved; all of them where none is amiss.
+  func copy(_ direction: CopyDirection, _ segments: UnsafeBufferPointer<CopySegment>) -> Int
 
   /// Adds `bytes` to what the address space has locked (the kernel's `locked_vm`).
   ///
@@ -31,4 +36,47 @@ public protocol AddressSpace: ClientMemory {
 
   /// Takes `bytes` off again.
   func unlock(_ bytes: UInt64)
+}
+
+/// What there is in a range of client memory.
+public struct MappedExtent: Sendable {
+  /// The first page of the range that is not there; its upper bound when all of it is.
+  public var end: ClientAddress
+  /// Memory of ours with the same pages as the whole range, where that is shared memory: what is written
+  /// to either is in both. The client's memory works all the same.
+  public var window: SharedWindow?
+
+  public init(end: ClientAddress, window: SharedWindow? = nil) {
+    self.end = end
+    self.window = window
+  }
+}
+
+extension AddressSpace {
+  public func copy(
+    _ direction: CopyDirection, _ segments: UnsafeBufferPointer<CopySegment>
+  ) -> Int {
+    var done = 0
+    for segment in segments {
+      var at = 0
+      while at < segment.count {
+        guard let remote = segment.remote.advanced(by: UInt64(at)) else { return done }
+        let left = 4096 - Int(remote.rawValue % 4096)
+        // SAFETY: a part of the segment's own bytes.
+        let part = UnsafeMutableRawBufferPointer(
+          start: segment.local + at, count: min(left, segment.count - at))
+        do throws(Errno) {
+          switch direction {
+          case .fromClient: try read(remote, into: part)
+          case .toClient: try write(remote, from: UnsafeRawBufferPointer(part))
+          }
+        } catch {
+          return done
+        }
+        at += part.count
+        done += part.count
+      }
+    }
+    return done
+  }
 }

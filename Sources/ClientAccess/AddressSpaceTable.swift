@@ -12,7 +12,13 @@ public final class AddressSpaceTable: Sendable {
 
   private let entries = Mutex<[Entry]>([])
 
-  public init() {}
+  private let isOneTree: Bool
+
+  /// - Parameter isOneTree: all clients belong to whoever runs us, and no exec gives them more rights than
+  ///   they have (`PR_SET_NO_NEW_PRIVS`).
+  public init(isOneTree: Bool = false) {
+    self.isOneTree = isOneTree
+  }
 
   /// The address space of `thread`, a member of thread group `tgid`.
   ///
@@ -20,7 +26,8 @@ public final class AddressSpaceTable: Sendable {
   /// `CLONE_VM` children do not.
   public func addressSpace(of thread: Int32, tgid: Int32) throws(Errno) -> ProcessAddressSpace {
     // Looked at and compared with no lock held: an exec of the caller that hangs makes either hang.
-    let mine = try ProcessAddressSpace(thread: thread, tgid: tgid)
+    let mine = try ProcessAddressSpace(
+      thread: thread, tgid: tgid, isExecHarmless: isOneTree)
     while true {
       let known = entries.withLock { entries in
         entries.removeAll { $0.space == nil }

@@ -81,7 +81,9 @@ public struct ClientThread: Sendable {
   /// How many bytes the thread may lock: its `RLIMIT_MEMLOCK`, `UInt64.max` with `CAP_IPC_LOCK`.
   public func lockedMemoryLimit() throws(Errno) -> UInt64 {
     let capIPCLock: UInt64 = 1 << 14
-    if try ProcFS.status(of: id).effectiveCapabilities & capIPCLock != 0 { return .max }
+    var capabilities: UInt64 = 0
+    try cl_capabilities(id, &capabilities).checked()
+    if capabilities & capIPCLock != 0 { return .max }
     var limit: UInt64 = 0
     let result = cl_memlock_limit(id, &limit)
     if result == 0 { return limit }

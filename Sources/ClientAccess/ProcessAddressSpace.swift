@@ -10,17 +10,25 @@ public import SystemPackage
 public final class ProcessAddressSpace: AddressSpace {
   /// A thread group that had this memory when we first saw it.
   let tgid: Int32
-  private let mem: OwnedFD
-  private let maps: OwnedFD
+  let mem: OwnedFD
+  private let maps: MemoryMap
+  private let windows: SharedWindows
   private let auxiliaryVector: [UInt8]
-  private let locked = Mutex<UInt64>(0)
+  private let locked = Atomic<UInt64>(0)
+  /// Whether a process of the thread group's number can be reached by that number: whatever program it
+  /// runs by then, it has no rights that the one before had not.
+  let isExecHarmless: Bool
+  /// When the memory was last seen alive, in nanoseconds of the monotonic clock.
+  let seenAlive = Atomic<UInt64>(0)
 
   /// - Throws: `ESRCH` for a thread that is gone, `EPERM` or `EACCES` without the right to examine it.
-  init(thread: Int32, tgid: Int32) throws(Errno) {
+  init(thread: Int32, tgid: Int32, isExecHarmless: Bool = false) throws(Errno) {
     self.tgid = tgid
+    self.isExecHarmless = isExecHarmless
+    windows = SharedWindows(tgid: tgid)
     mem = try OwnedFD(path: "/proc/\(thread)/mem", O_RDWR)
     // Of the group, not the thread: `maps` can be read for as long as its task is there.
-    maps = try OwnedFD(path: "/proc/\(tgid)/maps", O_RDONLY)
+    maps = try MemoryMap(pid: tgid)
     auxiliaryVector = try ProcFS.contents("/proc/\(thread)/auxv")
   }
 
@@ -57,22 +65,66 @@ public final class ProcessAddressSpace: AddressSpace {
     if n != buffer.count { throw .badAddress }
   }
 
-  public func checkMapped(_ range: Range<ClientAddress>, writable: Bool) throws(Errno) {
-    let map = MemoryMap(text: try ProcFS.contents(maps.rawValue))
-    if !map.covers(range, writable: writable) { throw .badAddress }
+  public func mapped(
+    _ range: Range<ClientAddress>, writable: Bool
+  ) throws(Errno) -> MappedExtent {
+    var whole: VMA?
+    var hole: ClientAddress?
+    let end: ClientAddress
+    do throws(Errno) {
+      end = try maps.end(of: range, writable: writable) { vma in
+        if vma.start <= range.lowerBound.rawValue, vma.end >= range.upperBound.rawValue {
+          whole = vma
+        }
+        guard hole == nil, vma.inode != 0 else { return }
+        hole = firstBeyondFile(vma, range)
+      }
+    } catch {
+      throw .badAddress
+    }
+    if let hole { return MappedExtent(end: min(hole, end)) }
+    return MappedExtent(end: end, window: whole.flatMap { windows.window($0, maps: maps) })
+  }
+
+  /// A file's mapping may reach beyond the file's end, where there are no pages.
+  ///
+  /// One look at the last page tells; only where that fails, the first such page is searched for.
+  private func firstBeyondFile(_ vma: VMA, _ range: Range<ClientAddress>) -> ClientAddress? {
+    let pageSize: UInt64 = 4096
+    var good = max(vma.start, range.lowerBound.rawValue) / pageSize
+    var bad = (min(vma.end, range.upperBound.rawValue) - 1) / pageSize
+    if isThere(bad * pageSize) { return nil }
+    if !isThere(good * pageSize) { return ClientAddress(good * pageSize) }
+    while bad - good > 1 {
+      let middle = good + (bad - good) / 2
+      if isThere(middle * pageSize) { good = middle } else { bad = middle }
+    }
+    return ClientAddress(bad * pageSize)
+  }
+
+  private func isThere(_ address: UInt64) -> Bool {
+    var byte: UInt8 = 0
+    // SAFETY: one byte into a local.
+    return pread(mem.rawValue, &byte, 1, off_t(bitPattern: address)) == 1
   }
 
   public func lock(_ bytes: UInt64, limit: UInt64) throws(Errno) {
-    let fits = locked.withLock { locked in
-      let (sum, overflow) = locked.addingReportingOverflow(bytes)
-      if overflow || sum > limit { return false }
-      locked = sum
-      return true
+    var now = locked.load(ordering: .relaxed)
+    while true {
+      let (sum, overflow) = now.addingReportingOverflow(bytes)
+      if overflow || sum > limit { throw .noMemory }
+      let (isDone, found) = locked.weakCompareExchange(
+        expected: now, desired: sum, ordering: .relaxed)
+      if isDone { return }
+      now = found
     }
-    if !fits { throw .noMemory }
   }
 
   public func unlock(_ bytes: UInt64) {
-    locked.withLock { $0 -= min($0, bytes) }
+    locked.wrappingSubtract(bytes, ordering: .relaxed)
   }
+}
+
+extension off_t {
+  fileprivate init(bitPattern address: UInt64) { self = off_t(Int64(bitPattern: address)) }
 }

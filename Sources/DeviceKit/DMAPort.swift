@@ -22,6 +22,25 @@ public protocol DMAPort: AnyObject, Sendable {
   ///
   /// - Returns: the fault that stopped a part of the transfer, nil where all of it went through.
   func write(_ iova: IOVA, from buffer: UnsafeRawBufferPointer) -> DMAFault?
+
+  /// Reads the segments in order, with as few system calls as there can be.
+  ///
+  /// - Returns: the first fault, in that order.
+  func read(_ segments: UnsafeBufferPointer<DMASegment>) -> DMAFault?
+
+  /// Writes the segments in order, with as few system calls as there can be.
+  ///
+  /// - Returns: the first fault, in that order.
+  func write(_ segments: UnsafeBufferPointer<DMASegment>) -> DMAFault?
+
+  /// Reads and changes `width` bytes, 4 or 8, at `iova`, a multiple of it, at once: no access of the
+  /// client's or of another device comes in between.
+  ///
+  /// - Returns: what was there before.
+  /// - Throws: why it did not happen; `.noAtomics` where the memory is not shared with us.
+  func atomic(
+    _ operation: DMAAtomic, _ iova: IOVA, width: Int, operand: UInt64
+  ) throws(DMAFault) -> UInt64
 }
 
 /// Why a part of a DMA transfer did not go through: the first byte that did not, and the cause.
@@ -37,6 +56,8 @@ public struct DMAFault: Error, Hashable, Sendable {
     case permission
     /// Mapped to client memory that is gone.
     case memoryGone
+    /// An atomic access to memory that is not shared with us, or of a width or alignment that has none.
+    case noAtomics
   }
 
   public var iova: IOVA
@@ -62,6 +83,7 @@ extension DMAFault: CustomStringConvertible {
     case .unmapped: "nothing is mapped at IOVA \(iova)"
     case .permission: "the mapping at IOVA \(iova) does not allow it"
     case .memoryGone: "the client's memory behind IOVA \(iova) is gone"
+    case .noAtomics: "there is no atomic access to the memory at IOVA \(iova)"
     }
   }
 }

@@ -5,36 +5,60 @@ public import SystemPackage
 
 /// An IOMMU domain in software: I/O virtual addresses to client memory.
 ///
-/// One stands behind every merged set of groups that is in use; all devices of the set reach memory
-/// through it. Calls come from any thread.
+/// One stands behind every merged set of groups or container that is in use; all devices of it reach
+/// memory through it. Calls come from any thread.
 ///
 /// Locking: `changes` makes `map` and `unmap` one at a time, as the kernel's per-IOMMU mutex does, and is
-/// held while the client's memory is checked; `state` guards the table and is held for look-ups only,
-/// never across a copy of client memory. A transfer notes its range in `state` before it copies, so
-/// that `unmap` can wait for it after its mappings are out of the table.
+/// held while the client's memory is checked. The mappings are in `table`, which each device looks at under
+/// a lock of its own; none of these is held across a system call. A transfer notes its range in its
+/// device's lane before it copies, so that `unmap` can wait for it after its mappings are out of the table.
 public final class SoftIOMMU: Sendable {
+  /// What maps and unmaps keep to.
+  public let rules: MappingRules
   /// One bit a supported page size in bytes: the lowest set bit is the alignment of all mappings.
   public let pageSizes: UInt64
-  /// All I/O virtual addresses that can be mapped.
-  public let iovaRange = IOVA(0)...IOVA(.max)
+  /// The I/O virtual addresses that can be mapped: in order, apart from each other.
+  public let iovaRanges: [ClosedRange<IOVA>]
+  let mappingLimit: Int
+  let dirtyTracking: IOMMUOptions.DirtyTracking
+  let ignoresLockLimit: Bool
 
-  struct State {
-    var table = MappingTable()
-    var ledger = TransferLedger()
-    var isTornDown = false
+  let changes = Mutex(())
+  let table: DomainTable
+  static let everything = IOVA(0)...IOVA(.max)
+
+  public init(rules: MappingRules = .draft2011, options: IOMMUOptions = IOMMUOptions()) {
+    self.rules = rules
+    pageSizes = options.pageSizes ?? rules.defaultPageSizes
+    iovaRanges = (options.windows ?? rules.defaultWindows)
+      .without(options.reserved ?? rules.defaultReserved)
+    mappingLimit = options.mappingLimit ?? rules.defaultMappingLimit
+    dirtyTracking = options.dirtyTracking
+    ignoresLockLimit = options.ignoresLockLimit
+    table = DomainTable(pageShift: UInt64(pageSizes.trailingZeroBitCount))
   }
 
-  private let changes = Mutex(())
-  let state = Mutex(State())
-
-  /// - Parameter pageSizes: one bit a page size in bytes; the default offers 4 KiB and everything above.
-  public init(pageSizes: UInt64 = 0xffff_ffff_ffff_f000) {
-    self.pageSizes = pageSizes
-  }
-
-  /// The mappings as they are now, in order; adjacent ones that continue each other are one.
+  /// The mappings as they are now, in order. Under the draft's rules adjacent ones that continue each other
+  /// are one.
   public var mappings: [Mapping] {
-    state.withLock { $0.table.mappings }
+    table.look { contents in
+      var all: [Mapping] = []
+      contents.forEach(in: Self.everything) {
+        all.append(contents.mapping($0))
+        return true
+      }
+      return all
+    }
+  }
+
+  public var mappingCount: Int { table.look { $0.tree.count } }
+
+  /// Bytes that the table of mappings takes.
+  public var footprint: Int { table.look { $0.tree.footprint } }
+
+  /// How many more mappings there can be.
+  public var availableMappings: Int {
+    mappingLimit - min(mappingCount, mappingLimit)
   }
 
   /// Maps `size` bytes at `iova` to `memory` at `vaddr`, and locks them.
@@ -43,9 +67,12 @@ public final class SoftIOMMU: Sendable {
   ///   - size: bytes, a multiple of the smallest page, as are `iova` and `vaddr`.
   ///   - permissions: at least one.
   ///   - lockLimit: how many bytes `memory` may have locked in all.
-  /// - Throws: `EINVAL` for arguments against the above or a range that wraps, `EBUSY` when a part is
-  ///   mapped already, `ENOMEM` over the limit, `EFAULT` when not all of the memory is there with the
-  ///   rights that the permissions need, `ENODEV` after `tearDown`. Nothing stays mapped or locked then.
+  /// - Throws: in this order: `EINVAL` for arguments against the above or a range that wraps; when a
+  ///   part is mapped already, `EBUSY` by the draft's rules and `EEXIST` by today's; `ENOSPC` when there are
+  ///   as many mappings as can be; `EINVAL` outside `iovaRanges`; `ENOMEM` over the limit and `EFAULT`
+  ///   when not all of the memory is there with the rights that the permissions need, whichever page by
+  ///   page comes first (by the draft's rules, `ENOMEM`). `ENODEV` after `tearDown`. Nothing stays mapped
+  ///   or locked then.
   public func map(
     iova: IOVA, vaddr: ClientAddress, size: UInt64, permissions: DMAPermissions,
     memory: any AddressSpace, lockLimit: UInt64
@@ -53,25 +80,26 @@ public final class SoftIOMMU: Sendable {
     guard !permissions.isEmpty, size > 0, isAligned(iova.rawValue | vaddr.rawValue | size),
       let range = Self.range(iova, size), !vaddr.rawValue.addingReportingOverflow(size - 1).overflow
     else { throw .invalidArgument }
-    // No process has memory at the very top, and its end could not be told.
-    guard let end = vaddr.advanced(by: size) else { throw .badAddress }
 
     try changes.withLock { _ throws(Errno) in
-      try state.withLock { state throws(Errno) in
-        if state.isTornDown { throw .operationNotSupportedByDevice }
-        if state.table.overlaps(range) { throw .resourceBusy }
+      try table.look { contents throws(Errno) in
+        if contents.isTornDown { throw .operationNotSupportedByDevice }
+        if contents.overlaps(range) { throw rules == .draft2011 ? .resourceBusy : .fileExists }
+        if contents.tree.count >= mappingLimit { throw .noSpace }
       }
-      try memory.lock(size, limit: lockLimit)
-      do throws(Errno) {
-        try memory.checkMapped(vaddr..<end, writable: permissions.contains(.write))
-      } catch {
-        memory.unlock(size)
-        throw error
-      }
-      let isMapped = state.withLock { state in
-        if state.isTornDown { return false }
-        state.table.insert(
-          Mapping(range: range, vaddr: vaddr, permissions: permissions, memory: memory))
+      guard isInWindow(range) else { throw .invalidArgument }
+      // No process has memory at the very top, and its end could not be told.
+      guard let end = vaddr.advanced(by: size) else { throw .badAddress }
+      let window = try pin(
+        vaddr..<end, writable: permissions.contains(.write), of: memory, limit: lockLimit)
+      let isMapped = table.change { contents, _ in
+        if contents.isTornDown { return false }
+        let number = contents.backings.use(memory, window)
+        contents.insert(
+          TreeEntry(
+            first: range.lowerBound.rawValue, last: range.upperBound.rawValue,
+            vaddr: vaddr.rawValue, word: DomainTable.Contents.word(number, permissions)),
+          coalesces: rules == .draft2011)
         return true
       }
       if !isMapped {
@@ -81,19 +109,26 @@ public final class SoftIOMMU: Sendable {
     }
   }
 
-  /// Unmaps whatever part of the range is mapped, cutting mappings as needed.
+  /// Unmaps the range as the domain's rules say.
   ///
-  /// When it returns, no DMA to the range is under way.
+  /// When it returns, no DMA to what was unmapped is under way.
   ///
-  /// - Parameter size: bytes, a multiple of the smallest page, as is `iova`; 0 unmaps nothing.
-  /// - Returns: how many bytes were mapped.
-  /// - Throws: `EINVAL` for unaligned arguments and a range that wraps.
+  /// - Parameter size: bytes, a multiple of the smallest page, as is `iova`; by the draft's rules 0 unmaps nothing.
+  /// - Returns: how many bytes were unmapped; today's ABI gives them back in `size`.
+  /// - Throws: `EINVAL` for unaligned arguments and a range that wraps; by today's rules for size 0, and
+  ///   by those of v2 when a mapping would be cut. Nothing is unmapped then.
   @discardableResult
   public func unmap(iova: IOVA, size: UInt64) throws(Errno) -> UInt64 {
-    guard isAligned(iova.rawValue | size) else { throw .invalidArgument }
-    if size == 0 { return 0 }
-    guard let range = Self.range(iova, size) else { throw .invalidArgument }
-    return remove(range)
+    guard let range = try unmapRange(iova, size) else { return 0 }
+    return try changes.withLock { _ throws(Errno) in try remove(range) }
+  }
+
+  /// Unmaps everything.
+  ///
+  /// - Returns: how many bytes were unmapped.
+  @discardableResult
+  public func unmapAll() -> UInt64 {
+    changes.withLock { _ in remove { $0.removeCutting(Self.everything) } }
   }
 
   /// Unmaps everything, for good: every later `map` fails, and no new DMA finds anything.
@@ -103,48 +138,129 @@ public final class SoftIOMMU: Sendable {
   ///
   /// - Parameter later: is given what has to wait, if anything has; by default it waits here.
   public func tearDown(later: (@escaping @Sendable () -> Void) -> Void = { $0() }) {
-    let (removed, inFlight) = state.withLock { state in
-      state.isTornDown = true
-      return (state.table.remove(iovaRange), state.ledger.transfers(overlapping: iovaRange))
+    let (removed, waits) = table.change { contents, lanes in
+      contents.isTornDown = true
+      return (contents.removeCutting(Self.everything), Self.waits(lanes, Self.everything))
     }
     let finish: @Sendable () -> Void = {
-      for transfer in inFlight { transfer.wait() }
-      for mapping in removed { mapping.memory.unlock(mapping.size) }
+      for wait in waits { wait.lane.wait(Self.everything, upTo: wait.ticket) }
+      removed.unlock()
     }
-    if inFlight.isEmpty { finish() } else { later(finish) }
+    if waits.isEmpty { finish() } else { later(finish) }
   }
 
-  /// Waits until every transfer that has begun is over.
-  func drain() {
-    for transfer in state.withLock({ $0.ledger.transfers(overlapping: iovaRange) }) {
-      transfer.wait()
-    }
-  }
-
-  private func remove(_ range: ClosedRange<IOVA>) -> UInt64 {
-    changes.withLock { _ in
-      let (removed, inFlight) = state.withLock { state in
-        (state.table.remove(range), state.ledger.transfers(overlapping: range))
+  /// The mapping that is the least away from `iova`.
+  func nearestMapping(to iova: IOVA) -> ClosedRange<IOVA>? {
+    table.look { contents in
+      let before = contents.tree.entry(beginningAtOrBefore: iova.rawValue)
+      let after = contents.tree.entry(endingAtOrAfter: iova.rawValue)
+      func distance(_ entry: TreeEntry) -> UInt64 {
+        entry.first > iova.rawValue
+          ? entry.first - iova.rawValue
+          : entry.last < iova.rawValue ? iova.rawValue - entry.last : 0
       }
-      for transfer in inFlight { transfer.wait() }
-      var total: UInt64 = 0
-      for mapping in removed {
-        mapping.memory.unlock(mapping.size)
-        // Mapped sizes can sum to 2^64 when the same memory is mapped over and over.
-        total = total.addingReportingOverflow(mapping.size).overflow ? .max : total + mapping.size
-      }
-      return total
+      let nearest = [before, after].compactMap { $0 }.min { distance($0) < distance($1) }
+      return nearest.map { IOVA($0.first)...IOVA($0.last) }
     }
   }
 
-  private func isAligned(_ bits: UInt64) -> Bool {
-    let smallest = pageSizes & (~pageSizes &+ 1)
-    return bits & (smallest &- 1) == 0
+  // MARK: - For the extensions
+
+  /// Call with `changes` locked.
+  func remove(_ range: ClosedRange<IOVA>, keepsDirty: Bool = false) throws(Errno) -> UInt64 {
+    try checkUncut(range)
+    return remove(keepsDirty: keepsDirty) { contents in
+      rules == .draft2011 ? contents.removeCutting(range) : contents.removeWhole(in: range)
+    }
   }
+
+  /// The range that an unmap names, nil for nothing.
+  func unmapRange(_ iova: IOVA, _ size: UInt64) throws(Errno) -> ClosedRange<IOVA>? {
+    guard isAligned(iova.rawValue | size) else { throw .invalidArgument }
+    if size == 0, rules == .draft2011 { return nil }
+    guard size > 0, let range = Self.range(iova, size) else { throw .invalidArgument }
+    return range
+  }
+
+  /// - Throws: `EINVAL` by the rules of v2 where the range cuts a mapping.
+  func checkUncut(_ range: ClosedRange<IOVA>) throws(Errno) {
+    guard rules == .type1v2 else { return }
+    if table.look({ $0.isCut(by: range) }) { throw .invalidArgument }
+  }
+
+  /// Locks and checks client memory.
+  ///
+  /// - Returns: its window.
+  func pin(
+    _ range: Range<ClientAddress>, writable: Bool, of memory: any AddressSpace, limit: UInt64
+  ) throws(Errno) -> SharedWindow? {
+    let size = range.upperBound.rawValue - range.lowerBound.rawValue
+    let limit = ignoresLockLimit ? .max : limit
+    do throws(Errno) {
+      try memory.lock(size, limit: limit)
+    } catch {
+      guard rules != .draft2011 else { throw error }
+      // The kernel pins page by page: a bad page before the limit comes first.
+      let end = try memory.mapped(range, writable: writable).end
+      let good = end.rawValue - range.lowerBound.rawValue
+      guard good < size, (try? memory.lock(good, limit: limit)) != nil else { throw error }
+      memory.unlock(good)
+      throw .badAddress
+    }
+    do throws(Errno) {
+      let extent = try memory.mapped(range, writable: writable)
+      if extent.end != range.upperBound { throw .badAddress }
+      return extent.window
+    } catch {
+      memory.unlock(size)
+      throw error
+    }
+  }
+
+  func isAligned(_ bits: UInt64) -> Bool {
+    bits & (smallestPage &- 1) == 0
+  }
+
+  /// Bytes.
+  var smallestPage: UInt64 { pageSizes & (~pageSizes &+ 1) }
 
   /// - Returns: nil where the range wraps. `size` is not 0.
-  private static func range(_ iova: IOVA, _ size: UInt64) -> ClosedRange<IOVA>? {
+  static func range(_ iova: IOVA, _ size: UInt64) -> ClosedRange<IOVA>? {
     let (last, overflow) = iova.rawValue.addingReportingOverflow(size - 1)
     return overflow ? nil : iova...IOVA(last)
+  }
+
+  private func isInWindow(_ range: ClosedRange<IOVA>) -> Bool {
+    iovaRanges.contains {
+      $0.lowerBound <= range.lowerBound && range.upperBound <= $0.upperBound
+    }
+  }
+
+  /// The lanes with transfers to the range under way, and their latest ones. Call with all lanes locked.
+  static func waits(
+    _ lanes: [Lane], _ range: ClosedRange<IOVA>
+  ) -> [(lane: Lane, ticket: UInt64)] {
+    lanes.compactMap { $0.isBusy(range) ? ($0, $0.lastTicket) : nil }
+  }
+
+  /// Takes mappings out, waits for the transfers that use them, forgets what they wrote, and unlocks
+  /// their memory.
+  private func remove(
+    keepsDirty: Bool = false,
+    _ take: (inout DomainTable.Contents) -> DomainTable.Contents.Removed
+  ) -> UInt64 {
+    let (removed, waits) = table.change { contents, lanes in
+      let removed = take(&contents)
+      guard let range = removed.range else { return (removed, [(lane: Lane, ticket: UInt64)]()) }
+      if !keepsDirty, contents.isTrackingDirty { contents.forget(range, lanes) }
+      return (removed, Self.waits(lanes, range))
+    }
+    guard let range = removed.range else { return 0 }
+    for wait in waits { wait.lane.wait(range, upTo: wait.ticket) }
+    if !waits.isEmpty, !keepsDirty {
+      table.change { contents, lanes in contents.forget(range, lanes) }
+    }
+    removed.unlock()
+    return removed.bytes
   }
 }

@@ -98,7 +98,7 @@ public struct SupervisorTransport: Sendable {
       let events = try EventMonitor()
       var clients = ClientServices(
         events: events, logger: logger,
-        rightsNeeded: "vfio-cused run needs the right to trace its clients"
+        rightsNeeded: "vfio-cused run needs the right to trace its clients", isOneTree: true
       ) { identity in
         files.file(OpenFiles.Key(identity))?.file
       }

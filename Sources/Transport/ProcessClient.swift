@@ -56,7 +56,7 @@ public final class ProcessClient: Client {
 
 /// What clients share for as long as the transport runs.
 public struct ClientServices: Sendable {
-  let addressSpaces = AddressSpaceTable()
+  let addressSpaces: AddressSpaceTable
   let events: EventMonitor
   let logger: Logger
   /// What to do where a client cannot be examined: the end of a sentence.
@@ -69,10 +69,12 @@ public struct ClientServices: Sendable {
   /// Whether clients can map what a file's `mmap` gives.
   public var canMap = false
 
+  /// - Parameter isOneTree: as `AddressSpaceTable` has it.
   public init(
-    events: EventMonitor, logger: Logger, rightsNeeded: String,
+    events: EventMonitor, logger: Logger, rightsNeeded: String, isOneTree: Bool = false,
     file: @escaping @Sendable (FileIdentity) -> (any VFIOFile)?
   ) {
+    addressSpaces = AddressSpaceTable(isOneTree: isOneTree)
     self.events = events
     self.logger = logger
     self.rightsNeeded = rightsNeeded

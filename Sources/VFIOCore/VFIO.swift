@@ -1,6 +1,6 @@
 public import DeviceKit
 public import Logging
-import SoftIOMMU
+public import SoftIOMMU
 import Synchronization
 public import SystemPackage
 
@@ -12,21 +12,18 @@ public import SystemPackage
 public final class VFIO: Sendable {
   let logger: Logger
   private let registry: Mutex<Registry>
-  private let pageSizes: UInt64?
+  private let iommu = Mutex(IOMMUOptions())
   private let drains: (any Scheduler)?
 
   /// - Parameters:
-  ///   - pageSizes: what the IOMMU offers, one bit a page size in bytes; nil for its default.
   ///   - merging: which groups can be merged.
   ///   - drains: threads that wait for DMA which is under way when its client closes. The close itself must
   ///     not, for a client can make that DMA last; nil to wait all the same.
   public init(
-    logger: Logger, pageSizes: UInt64? = nil, merging: Merging = Merging(),
-    drains: (any Scheduler)? = nil
+    logger: Logger, merging: Merging = Merging(), drains: (any Scheduler)? = nil
   ) {
     self.logger = logger
     registry = Mutex(Registry(merging: merging))
-    self.pageSizes = pageSizes
     self.drains = drains
   }
 
@@ -41,6 +38,11 @@ public final class VFIO: Sendable {
   /// Changes which groups can be merged, as for groups that are plugged in; sets that are merged stay so.
   public func changeMerging(_ change: (inout Merging) -> Void) {
     registryUpdate { registry, _ in change(&registry.merging) }
+  }
+
+  /// Says what the IOMMU can do, from the next domain on.
+  public func setIOMMU(_ options: IOMMUOptions) {
+    iommu.withLock { $0 = options }
   }
 
   /// All groups, in order.
@@ -87,8 +89,12 @@ public final class VFIO: Sendable {
 
   // MARK: - For the files and the bus driver API
 
+  func makeDomain(rules: MappingRules) -> SoftIOMMU {
+    SoftIOMMU(rules: rules, options: iommu.withLock { $0 })
+  }
+
   func makeDomain() -> SoftIOMMU {
-    pageSizes.map { SoftIOMMU(pageSizes: $0) } ?? SoftIOMMU()
+    makeDomain(rules: .draft2011)
   }
 
   /// Reads the registry.

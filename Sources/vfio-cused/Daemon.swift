@@ -17,13 +17,14 @@ struct Daemon: Service {
   ///
   /// - Parameter sysfs: where to mount the emulated `/sys`; nil for `sys` in the run directory.
   init(
-    topology: String?, plugins: [String], mergesAutomatically: Bool, sysfs path: String?,
+    topology: String?, plugins: [String], mergesAutomatically: Bool, ignoresMemlock: Bool,
+    sysfs path: String?,
     options: CUSETransport.Options, logger: Logger
   ) throws {
     let work = WorkPool()
     machine = try Machine(
       topology: topology, plugins: plugins, mergesAutomatically: mergesAutomatically,
-      scheduler: work, logger: logger)
+      ignoresMemlock: ignoresMemlock, scheduler: work, logger: logger)
     let transport = try CUSETransport(vfio: machine.vfio, options: options, logger: logger)
     self.transport = transport
     let tree = machine.sysfs { group in

@@ -3,6 +3,7 @@ import Control
 import DeviceKit
 import Glibc
 import Logging
+import SoftIOMMU
 import Synchronization
 import Sysfs
 import SystemPackage
@@ -22,9 +23,10 @@ final class Machine: Sendable {
   ///   - topology: a topology file; nil for the document's machine.
   ///   - plugins: shared objects to load before it is read.
   ///   - mergesAutomatically: whether groups that one user has are merged without being asked.
+  ///   - ignoresMemlock: whether clients may map any amount of memory.
   ///   - scheduler: runs what devices do by themselves.
   init(
-    topology path: String?, plugins: [String], mergesAutomatically: Bool,
+    topology path: String?, plugins: [String], mergesAutomatically: Bool, ignoresMemlock: Bool,
     scheduler: any Scheduler, logger: Logger
   ) throws {
     vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
@@ -33,6 +35,9 @@ final class Machine: Sendable {
     let topology =
       try path.map { try Topology(contentsOf: FilePath($0), catalogue: &models) } ?? .default
     self.models = models
+    var iommu = IOMMUOptions(topology.iommu)
+    iommu.ignoresLockLimit = ignoresMemlock
+    vfio.setIOMMU(iommu)
     vfio.setMerging(
       Merging(policy: Merging.Policy(topology.iommu.merge), isAutomatic: mergesAutomatically))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
@@ -122,6 +127,14 @@ final class Machine: Sendable {
     let groups = vfio.groups.count
     let devices = vfio.groups.map(\.members.count).reduce(0, +)
     return "\(groups) group\(groups == 1 ? "" : "s"), \(devices) device\(devices == 1 ? "" : "s")"
+  }
+}
+
+extension IOMMUOptions {
+  init(_ iommu: Topology.IOMMU) {
+    self.init(
+      windows: iommu.windows, reserved: iommu.reserved, pageSizes: iommu.pageSizes,
+      mappingLimit: iommu.mappingLimit, dirtyTracking: iommu.reportsAllDirty ? .all : .exact)
   }
 }
 

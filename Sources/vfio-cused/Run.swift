@@ -22,6 +22,9 @@ struct Run: ParsableCommand {
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
+  @Flag(help: "Let clients map any amount of memory, whatever their RLIMIT_MEMLOCK.")
+  var ignoreMemlock = false
+
   @Flag(
     help: """
       Merge a group with those that its user has in use, before the first IOMMU or device \
@@ -66,8 +69,8 @@ struct Run: ParsableCommand {
       let logger = makeLogger()
       let work = WorkPool()
       let machine = try Machine(
-        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, scheduler: work,
-        logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge,
+        ignoresMemlock: ignoreMemlock, scheduler: work, logger: logger)
       setenv(Self.marker, identity, 1)
       var options = try options()
       options.sysfs = machine.sysfs { [vfio = machine.vfio] group in

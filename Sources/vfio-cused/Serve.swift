@@ -24,6 +24,9 @@ struct Serve: AsyncParsableCommand {
     help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
   var topology: String?
 
+  @Flag(help: "Let clients map any amount of memory, whatever their RLIMIT_MEMLOCK.")
+  var ignoreMemlock = false
+
   @Option(
     help: ArgumentHelp(
       "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
@@ -69,8 +72,8 @@ struct Serve: AsyncParsableCommand {
     let logger = Logger(label: "vfio-cused")
     do {
       let daemon = try Daemon(
-        topology: topology, plugins: plugin, mergesAutomatically: autoMerge, sysfs: sysfs,
-        options: options, logger: logger)
+        topology: topology, plugins: plugin, mergesAutomatically: autoMerge,
+        ignoresMemlock: ignoreMemlock, sysfs: sysfs, options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],

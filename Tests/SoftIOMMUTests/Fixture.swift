@@ -9,10 +9,13 @@ let vaddr: UInt64 = 0x7000_0000_0000
 
 /// A domain with one address space that has some pages.
 struct Fixture {
-  let iommu = SoftIOMMU()
+  let iommu: SoftIOMMU
   let memory = MemorySpace()
+  let port = DomainPort()
 
-  init(pages: Int = 16) {
+  init(pages: Int = 16, iommu: SoftIOMMU = SoftIOMMU()) {
+    self.iommu = iommu
+    port.attach(to: iommu)
     memory.mmap(vaddr, pages: pages)
   }
 
@@ -34,12 +37,12 @@ struct Fixture {
 extension Fixture {
   func read(_ iova: UInt64, _ count: Int) -> ([UInt8], DMAFault?) {
     var bytes = [UInt8](repeating: 0xee, count: count)
-    let fault = bytes.withUnsafeMutableBytes { iommu.read(IOVA(iova), into: $0) }
+    let fault = bytes.withUnsafeMutableBytes { port.read(IOVA(iova), into: $0) }
     return (bytes, fault)
   }
 
   func write(_ iova: UInt64, _ bytes: [UInt8]) -> DMAFault? {
-    bytes.withUnsafeBytes { iommu.write(IOVA(iova), from: $0) }
+    bytes.withUnsafeBytes { port.write(IOVA(iova), from: $0) }
   }
 
   func map(_ iova: UInt64, _ permissions: DMAPermissions) throws(Errno) {

@@ -8,7 +8,7 @@ import Testing
 struct SoftIOMMUTests {
   @Test func offersPagesOf4KiBAndUp() {
     #expect(SoftIOMMU().pageSizes == 0xffff_ffff_ffff_f000)
-    #expect(SoftIOMMU().iovaRange == IOVA(0)...IOVA(.max))
+    #expect(SoftIOMMU().iovaRanges == [IOVA(0)...IOVA(.max)])
   }
 
   @Test func mapsAndLocks() throws {
@@ -54,7 +54,7 @@ struct SoftIOMMUTests {
   @Test func alignmentFollowsTheSmallestPage() {
     let memory = MemorySpace()
     memory.mmap(vaddr, pages: 16)
-    let iommu = SoftIOMMU(pageSizes: 0x1_0000 | 0x20_0000)
+    let iommu = SoftIOMMU(options: IOMMUOptions(pageSizes: 0x1_0000 | 0x20_0000))
     func map(_ iova: UInt64, _ size: UInt64) -> Errno? {
       errno { () throws(Errno) in
         try iommu.map(

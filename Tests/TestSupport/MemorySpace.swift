@@ -102,14 +102,19 @@ public final class MemorySpace: AddressSpace {
     }
   }
 
-  public func checkMapped(_ range: Range<ClientAddress>, writable: Bool) throws(Errno) {
+  public func mapped(
+    _ range: Range<ClientAddress>, writable: Bool
+  ) throws(Errno) -> MappedExtent {
     let needed: Protection = writable ? [.read, .write] : .read
     var page = range.lowerBound.rawValue / Self.pageSize
     while page * Self.pageSize < range.upperBound.rawValue {
       let protection = state.withLock { $0.pages[page]?.protection ?? [] }
-      guard protection.isSuperset(of: needed) else { throw .badAddress }
+      guard protection.isSuperset(of: needed) else {
+        return MappedExtent(end: max(range.lowerBound, ClientAddress(page * Self.pageSize)))
+      }
       page += 1
     }
+    return MappedExtent(end: range.upperBound)
   }
 
   public func lock(_ bytes: UInt64, limit: UInt64) throws(Errno) {

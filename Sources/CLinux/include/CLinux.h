@@ -3,6 +3,7 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include "cl_copy.h"
 #include "cl_fd.h"
 #include "cl_kcmp.h"
 #include "cl_launch.h"
@@ -15,5 +16,6 @@
 #include "cl_signals.h"
 #include "cl_stat.h"
 #include "cl_thread.h"
+#include "cl_vma.h"
 
 #endif

@@ -26,6 +26,16 @@ public struct Topology: Hashable, Sendable {
     /// Whether the functions of one multi-function device share a group: the kernel's
     /// `iommu=group_mf`.
     public var groupsMultiFunction: Bool
+    /// I/O virtual addresses that can be mapped, nil for those of the ABI that a client speaks.
+    public var windows: [ClosedRange<IOVA>]?
+    /// Addresses in them that cannot, nil for the ABI's.
+    public var reserved: [ClosedRange<IOVA>]?
+    /// One bit a page size in bytes, nil for the ABI's.
+    public var pageSizes: UInt64?
+    /// How many mappings there may be, nil for the ABI's.
+    public var mappingLimit: Int?
+    /// Whether dirty bitmaps report every mapped page.
+    public var reportsAllDirty = false
     public var merge: MergePolicy
 
     public init(groupsMultiFunction: Bool = false, merge: MergePolicy = .similar) {

@@ -16,6 +16,9 @@ enum TopologyField: String, YAMLField {
 enum IOMMUField: String, YAMLField {
   case groupMultiFunction = "group_mf"
   case merge
+  case iova, reserved
+  case pageSizes = "page_sizes"
+  case mappings, dirty
 
   static let owner = "iommu"
 
@@ -23,6 +26,11 @@ enum IOMMUField: String, YAMLField {
     switch self {
     case .groupMultiFunction: "true or false"
     case .merge: "never, similar or any"
+    case .iova, .reserved:
+      "a list of ranges in hexadecimal, of whole pages of 4 KiB, such as [0x0-0xfedfffff]"
+    case .pageSizes: "a list of powers of two from 4K up, such as [4K, 2M, 1G]"
+    case .mappings: "a decimal number from 1 to 4294967295, without leading zeros"
+    case .dirty: "exact or all"
     }
   }
 }

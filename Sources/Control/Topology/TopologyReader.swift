@@ -84,15 +84,7 @@ struct TopologyReader {
   }
 
   private func iommu(_ value: YAMLValue) throws(TopologyError) -> Topology.IOMMU {
-    let fields = try value.fields(IOMMUField.self)
-    var iommu = Topology.IOMMU()
-    if let value = fields[.groupMultiFunction] {
-      iommu.groupsMultiFunction = try value.value("true or false", Bool.init)
-    }
-    if let value = fields[.merge] {
-      iommu.merge = try value.choice("a merge policy", of: Topology.MergePolicy.self)
-    }
-    return iommu
+    try Topology.IOMMU(value)
   }
 
   private mutating func rootBus(_ value: YAMLValue) throws(TopologyError) -> Topology.RootBus {
@@ -236,7 +228,7 @@ private func hexDigits(_ text: some StringProtocol, _ count: Int) -> UInt16? {
 }
 
 /// A decimal number without a sign or leading zeros, which YAML reads as octal.
-private func groupNumber(_ text: String) -> UInt32? {
+func groupNumber(_ text: String) -> UInt32? {
   guard let number = UInt32(text), String(number) == text else { return nil }
   return number
 }

@@ -39,8 +39,11 @@ extension DriverCore<PCIBus> {
 
   /// The same as `probe`; that nobody takes bridges is no error.
   func probePCI(_ text: [UInt8]) throws(Errno) {
-    let address = Self.name(text).flatMap(PCIAddress.init)
-    if let address, bus.bridge(at: address) != nil { return }
+    if let name = Self.name(text), let address = PCIAddress(name), address.description == name,
+      bus.bridge(at: address) != nil
+    {
+      return
+    }
     try probe(text)
   }
 

@@ -39,8 +39,8 @@ final class IOMMUFile: VFIOFile {
     var info = try client.argument(Draft2011.IOMMUInfo.self, at: argument)
     // No flag is known, in or out.
     if info.flags != 0 { throw .invalidArgument }
-    info.iovaMin = domain.iovaRange.lowerBound.rawValue
-    info.iovaMax = domain.iovaRange.upperBound.rawValue
+    info.iovaMin = domain.iovaRanges.first?.lowerBound.rawValue ?? 0
+    info.iovaMax = domain.iovaRanges.last?.upperBound.rawValue ?? 0
     info.pgsizeBitmap = domain.pageSizes
     try client.store(info, to: ClientAddress(argument))
   }

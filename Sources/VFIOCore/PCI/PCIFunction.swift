@@ -33,7 +33,8 @@ final class PCIFunction: Sendable {
     hostAddresses = Mutex(
       PCIConfigSpace(PCIConfigLayout(kind.description, addresses: barAddresses)))
     pins = PCIPins(
-      kind.description, addresses: barAddresses, memory: memory, scheduler: scheduler,
+      kind.description, device: "\(address)", addresses: barAddresses, memory: memory,
+      scheduler: scheduler,
       logger: logger)
     self.memory = memory
     model = kind.make(pins)

@@ -22,7 +22,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   static let loudReports = 8
 
   /// Attached to a domain by the core while the group is in use.
-  let domainPort = DomainPort()
+  let domainPort: DomainPort
   private let state: Mutex<State>
   private let layout: PCIConfigLayout
   private let memory: PCIMemory?
@@ -30,13 +30,15 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   private let logger: Logger
 
   init(
-    _ description: PCIFunctionDescription, addresses: [Int: UInt64], memory: PCIMemory?,
+    _ description: PCIFunctionDescription, device: String = "", addresses: [Int: UInt64],
+    memory: PCIMemory?,
     scheduler: any Scheduler, logger: Logger
   ) {
     layout = PCIConfigLayout(description, addresses: addresses)
     self.memory = memory
     self.scheduler = scheduler
     self.logger = logger
+    domainPort = DomainPort(device: device, faults: .reporting(to: logger))
     state = Mutex(
       State(
         config: PCIConfigSpace(layout),
@@ -119,5 +121,23 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   func write(_ iova: IOVA, from buffer: UnsafeRawBufferPointer) -> DMAFault? {
     guard isBusMaster else { return DMAFault(iova: iova, cause: .busMasterDisabled) }
     return domainPort.write(iova, from: buffer)
+  }
+
+  func read(_ segments: UnsafeBufferPointer<DMASegment>) -> DMAFault? {
+    if isBusMaster { return domainPort.read(segments) }
+    for segment in segments { segment.buffer.initializeMemory(as: UInt8.self, repeating: 0) }
+    return segments.first.map { DMAFault(iova: $0.iova, cause: .busMasterDisabled) }
+  }
+
+  func write(_ segments: UnsafeBufferPointer<DMASegment>) -> DMAFault? {
+    if isBusMaster { return domainPort.write(segments) }
+    return segments.first.map { DMAFault(iova: $0.iova, cause: .busMasterDisabled) }
+  }
+
+  func atomic(
+    _ operation: DMAAtomic, _ iova: IOVA, width: Int, operand: UInt64
+  ) throws(DMAFault) -> UInt64 {
+    guard isBusMaster else { throw DMAFault(iova: iova, cause: .busMasterDisabled) }
+    return try domainPort.atomic(operation, iova, width: width, operand: operand)
   }
 }

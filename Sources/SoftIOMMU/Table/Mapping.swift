@@ -9,6 +9,8 @@ public struct Mapping: Sendable {
   public var vaddr: ClientAddress
   public var permissions: DMAPermissions
   public var memory: any AddressSpace
+  /// Whether `vaddr` is still good: a client that is about to replace itself takes it back for a while.
+  public var isVaddrValid = true
 
   /// Bytes; a mapping of client memory is always shorter than 2^64.
   public var size: UInt64 {

@@ -1,0 +1,258 @@
+import CLinux
+import ClientAccess
+import DeviceKit
+
+/// The mappings of a domain, for all of its devices at once.
+///
+/// Each device has a lane with a lock of its own, and looks mappings up under that alone, so that devices
+/// do not contend. Whoever changes the mappings holds `lock` and the locks of all lanes, for as long as
+/// that takes and across no system call.
+///
+/// @unchecked: `contents` is read under `lock` or under a lane's lock, and changed under all of them.
+final class DomainTable: @unchecked Sendable {
+  struct Contents: ~Copyable {
+    var tree = MappingTree()
+    var backings = Backings()
+    var isTornDown = false
+    /// Whether writes are noted, by the lanes.
+    var isTrackingDirty = false
+    /// What lanes have noted that are here no more.
+    var dirty: DirtyMap
+    /// Counts changes that took something away.
+    var removals: UInt64 = 0
+  }
+
+  let pageShift: UInt64
+  private let lock = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
+  private let contents = UnsafeMutablePointer<Contents>.allocate(capacity: 1)
+  private var lanes: [Lane] = []
+  /// The same lanes, for locking with no reference counted.
+  private var states: [UnsafeMutablePointer<Lane.State>] = []
+
+  init(pageShift: UInt64) {
+    self.pageShift = pageShift
+    // SAFETY: allocated above, freed in deinit, not reachable before and after.
+    lock.initialize(to: 0)
+    contents.initialize(to: Contents(dirty: DirtyMap(pageShift: pageShift)))
+  }
+
+  deinit {
+    contents.deinitialize(count: 1)
+    contents.deallocate()
+    lock.deallocate()
+  }
+
+  /// Reads the mappings, outside of any lane.
+  func look<Result, Failure: Error>(
+    _ body: (borrowing Contents) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    // SAFETY: nobody changes them without the lock.
+    cl_lock(lock)
+    defer { cl_unlock(lock) }
+    return try body(contents.pointee)
+  }
+
+  /// Changes the mappings. The body waits for nothing.
+  func change<Result, Failure: Error>(
+    _ body: (inout Contents, [Lane]) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    cl_lock(lock)
+    defer { cl_unlock(lock) }
+    for state in states { Lane.lock(state) }
+    defer { for state in states { Lane.unlock(state) } }
+    let before = contents.pointee.removals
+    // SAFETY: with all locks held nobody else reads or writes them.
+    let result = try body(&contents.pointee, lanes)
+    if contents.pointee.removals != before {
+      for state in states { state.pointee.hit = Lane.Hit() }
+    }
+    return result
+  }
+
+  /// For lanes, with their lock held.
+  @inline(__always)
+  func withLocked<Result>(_ body: (borrowing Contents) -> Result) -> Result {
+    // SAFETY: who changes them would hold that lane's lock.
+    body(contents.pointee)
+  }
+
+  func add(_ lane: Lane) {
+    cl_lock(lock)
+    lanes.append(lane)
+    states.append(lane.state)
+    lane.lock()
+    lane.attach(self, tracksDirty: contents.pointee.isTrackingDirty)
+    lane.unlock()
+    cl_unlock(lock)
+  }
+
+  func remove(_ lane: Lane) {
+    cl_lock(lock)
+    if let index = lanes.firstIndex(where: { $0 === lane }) {
+      lanes.remove(at: index)
+      states.remove(at: index)
+      lane.lock()
+      if let dirty = lane.detach(), contents.pointee.isTrackingDirty {
+        contents.pointee.dirty.formUnion(dirty)
+      }
+      lane.unlock()
+    }
+    cl_unlock(lock)
+  }
+}
+
+extension DomainTable.Contents {
+  static let readFlag: UInt64 = 1
+  static let writeFlag: UInt64 = 2
+  static let movingFlag: UInt64 = 4
+
+  static func word(_ number: Int, _ permissions: DMAPermissions, isMoving: Bool = false) -> UInt64 {
+    UInt64(number) << 8 | UInt64(permissions.rawValue) | (isMoving ? movingFlag : 0)
+  }
+
+  borrowing func mapping(_ entry: TreeEntry) -> Mapping {
+    Mapping(
+      range: IOVA(entry.first)...IOVA(entry.last), vaddr: ClientAddress(entry.vaddr),
+      permissions: DMAPermissions(rawValue: UInt8(entry.word & 3)),
+      memory: backings[entry.number].memory, isVaddrValid: entry.word & Self.movingFlag == 0)
+  }
+
+  /// Calls `body` with every entry that `range` touches, in order, until it says false.
+  borrowing func forEach(in range: ClosedRange<IOVA>, _ body: (TreeEntry) -> Bool) {
+    var next = range.lowerBound.rawValue
+    while let entry = tree.entry(endingAtOrAfter: next), entry.first <= range.upperBound.rawValue {
+      guard body(entry), entry.last < range.upperBound.rawValue else { return }
+      next = entry.last + 1
+    }
+  }
+
+  borrowing func overlaps(_ range: ClosedRange<IOVA>) -> Bool {
+    guard let entry = tree.entry(endingAtOrAfter: range.lowerBound.rawValue) else { return false }
+    return entry.first <= range.upperBound.rawValue
+  }
+
+  /// Whether the range begins or ends inside a mapping.
+  borrowing func isCut(by range: ClosedRange<IOVA>) -> Bool {
+    let (first, last) = (range.lowerBound.rawValue, range.upperBound.rawValue)
+    if let head = tree.entry(beginningAtOrBefore: first), head.last >= first, head.first != first {
+      return true
+    }
+    if let tail = tree.entry(beginningAtOrBefore: last), tail.last > last { return true }
+    return false
+  }
+
+  /// Adds a mapping that overlaps none.
+  ///
+  /// - Parameter coalesces: joins it with the neighbours that it continues.
+  mutating func insert(_ new: TreeEntry, coalesces: Bool) {
+    guard coalesces else { return tree.insert(new) }
+    var joined = new
+    var isIn = false
+    if new.first > 0, let before = tree.entry(beginningAtOrBefore: new.first - 1),
+      before.continues(into: new)
+    {
+      joined.first = before.first
+      joined.vaddr = before.vaddr
+      isIn = true
+      backings.drop(new.number)
+    }
+    if new.last < .max, let after = tree.entry(endingAtOrAfter: new.last + 1),
+      new.continues(into: after)
+    {
+      joined.last = after.last
+      tree.remove(first: after.first)
+      backings.drop(after.number)
+    }
+    if isIn { tree.replace(joined) } else { tree.insert(joined) }
+  }
+
+  /// What was taken out of the table.
+  struct Removed {
+    /// From the first mapping to the last.
+    var range: ClosedRange<IOVA>?
+    var bytes: UInt64 = 0
+    /// Whose the bytes are: mostly one's. A window goes with the last of its backing, and so stays until this does.
+    private var latest: (backing: Backing, bytes: UInt64)?
+    private var others: [(backing: Backing, bytes: UInt64)] = []
+
+    mutating func add(_ entry: TreeEntry, _ backing: Backing) {
+      let size = entry.last &- entry.first &+ 1
+      // Mapped sizes can sum to 2^64 when the same memory is mapped over and over.
+      bytes = bytes.addingReportingOverflow(size).overflow ? .max : bytes + size
+      range = (range?.lowerBound ?? IOVA(entry.first))...IOVA(entry.last)
+      if latest?.backing === backing {
+        latest?.bytes &+= size
+      } else {
+        if let latest { others.append(latest) }
+        latest = (backing, size)
+      }
+    }
+
+    /// Unlocks the memory.
+    func unlock() {
+      for (backing, bytes) in others { backing.memory.unlock(bytes) }
+      if let latest { latest.backing.memory.unlock(latest.bytes) }
+    }
+  }
+
+  /// Takes out everything inside `range`, cutting the mappings that reach beyond it.
+  mutating func removeCutting(_ range: ClosedRange<IOVA>) -> Removed {
+    let (first, last) = (range.lowerBound.rawValue, range.upperBound.rawValue)
+    var removed = Removed()
+    while let entry = tree.entry(
+      endingAtOrAfter: removed.range.map { $0.upperBound.rawValue } ?? first),
+      entry.first <= last
+    {
+      var middle = entry
+      if entry.first < first {
+        var head = entry
+        head.last = first - 1
+        tree.replace(head)
+        backings.useAgain(entry.number)
+        middle = entry.from(first)
+      } else {
+        tree.remove(first: entry.first)
+      }
+      if entry.last > last {
+        tree.insert(entry.from(last + 1))
+        backings.useAgain(entry.number)
+        middle.last = last
+      }
+      removed.add(middle, backings[entry.number])
+      backings.drop(entry.number)
+      removals &+= 1
+      if middle.last == last { break }
+    }
+    return removed
+  }
+
+  /// Takes out, whole, the mappings that begin in `range`; none where the first in it begins before.
+  mutating func removeWhole(in range: ClosedRange<IOVA>) -> Removed {
+    var removed = Removed()
+    var next = range.lowerBound.rawValue
+    while let entry = tree.entry(endingAtOrAfter: next), entry.first <= range.upperBound.rawValue {
+      if removed.range == nil, entry.first < range.lowerBound.rawValue { break }
+      tree.remove(first: entry.first)
+      removed.add(entry, backings[entry.number])
+      backings.drop(entry.number)
+      removals &+= 1
+      if entry.last >= range.upperBound.rawValue { break }
+      next = entry.last + 1
+    }
+    return removed
+  }
+}
+
+extension TreeEntry {
+  var number: Int { Int(word >> 8) }
+
+  func continues(into next: TreeEntry) -> Bool {
+    last < .max && last + 1 == next.first && word == next.word
+      && vaddr &+ (last - first) &+ 1 == next.vaddr
+  }
+
+  /// The part from `iova` on, which is inside.
+  func from(_ iova: UInt64) -> TreeEntry {
+    TreeEntry(first: iova, last: last, vaddr: vaddr &+ (iova - first), word: word)
+  }
+}
