@@ -114,7 +114,9 @@ let package = Package(
       path: "Tests/TestSupport", swiftSettings: swift),
     .testTarget(
       name: "MachineTests",
-      dependencies: ["Control", "DeviceKit", "TestSupport", "VFIOCore", "vfio-cused", logging, system],
+      dependencies: [
+        "Control", "DeviceKit", "TestSupport", "VFIOCore", "vfio-cused", logging, system,
+      ],
       swiftSettings: swift),
     .testTarget(
       name: "ClientAccessTests", dependencies: ["ClientAccess", "CLinux", "Threads", system],

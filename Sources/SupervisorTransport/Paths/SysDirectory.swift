@@ -23,7 +23,8 @@ struct SysDirectory: EmulatedTree {
     guard path == "/sys" || path.hasPrefix("/sys/") else { return nil }
     switch tree.lookup(path.split(separator: "/").dropFirst().map(String.init)) {
     case nil: return nil
-    case .directory(let directory): return .directory(names: directory.names, isWhole: false)
+    case .directory(let directory):
+      return .directory(names: directory.names, isWhole: !directory.isShared)
     case .symlink(let target): return .link(target)
     case .file(let file): return .file(EmulatedFile(file))
     }

@@ -214,7 +214,8 @@ extension PCIBridge {
     case .resource:
       return .file(
         SysfsFile(
-          0o444, read: { () throws(Errno) in Array(resourceLines(machine.bus.windows(of: self)).utf8) }))
+          0o444,
+          read: { () throws(Errno) in Array(resourceLines(machine.bus.windows(of: self)).utf8) }))
     case .uevent:
       return .file(
         SysfsFile(

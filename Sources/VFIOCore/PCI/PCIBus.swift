@@ -80,7 +80,9 @@ public final class PCIBus: Sendable {
     var logger = logger
     logger[metadataKey: "device"] = "\(address)"
     let memory = try memory(of: kind, at: address)
-    let barAddresses = devices.withLock { $0.layout.place(kind.description, on: address.busAddress) }
+    let barAddresses = devices.withLock {
+      $0.layout.place(kind.description, on: address.busAddress)
+    }
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
       scheduler: scheduler, logger: logger,
