@@ -25,10 +25,8 @@ public struct SysfsTree: Sendable {
 
   /// Whether a device or a bus has this name, which does not look like one: those that are not on PCI.
   public func hasDevice(named name: String) -> Bool {
-    machine.platform.device(named: name) != nil
-      || machine.vfio.groups.contains { group in
-        group.id.bus == name || group.members.contains { $0.device.name == name }
-      }
+    if machine.platform.device(named: name) != nil { return true }
+    return machine.otherBuses.contains { $0 == name || machine.device(name, on: $0) != nil }
   }
 
   /// What `path` leads to, no symlink followed: the kernel's walk, one component at a time.

@@ -3,6 +3,7 @@ import Devices
 import SystemPackage
 import TestSupport
 import Testing
+import VFIOCore
 
 @testable import Sysfs
 
@@ -126,7 +127,7 @@ struct DeviceFileTests {
       config[0x18..<0x28]
         == [0, 6, 6, 0, 0xf0, 0, 0, 0, 0x00, 0xc0, 0x10, 0xc0, 0xf1, 0xff, 0x01, 0])
     // Hard-wired, all of it.
-    let write = try #require(machine.file(device(TestMachine.bridge, "config")).writePart)
+    let write = try #require(try machine.file(device(TestMachine.bridge, "config")).writePart)
     #expect(try write(0x18, [9, 9, 9]) == 3)
     #expect(try write(255, [9, 9]) == 1)
     #expect(try machine.read(device(TestMachine.bridge, "config")) == config)
@@ -186,7 +187,8 @@ struct DeviceFileTests {
     try machine.add("0000:00:05.0", group: 1, driver: .none)
     try machine.add("0000:02:00.0", group: 2, driver: .none, kind: TestMachine.everything)
     let windows = try ["0000:00:01.0", "0000:01:00.0", "0000:01:01.0"].map { name in
-      try machine.bus.windows(of: #require(machine.bus.bridge(at: #require(PCIAddress(name)))))
+      let address = try #require(PCIAddress(name))
+      return machine.bus.windows(of: try #require(machine.bus.bridge(at: address)))
     }
     #expect(windows[0] == windows[1])
     #expect(windows[0].io == 0x1000...0x1fff)
@@ -224,14 +226,12 @@ struct DeviceFileTests {
   /// What the host wrote to a BAR is none of a client's business, nor the other way round.
   @Test func aClientsBARsAreItsOwn() throws {
     let path = device(TestMachine.onRoot, "config")
-    let write = try #require(try machine.file(path).writePart)
-    _ = try write(0x10, [0, 0, 0xaa, 0xbb])
+    try machine.poke(path, 0x10, [0, 0, 0xaa, 0xbb])
     let use = try ClientDouble().use(machine, 3, device: TestMachine.onRoot)
     defer { use.end() }
+    let opened = try #require(use.files.last)
     var bytes: [UInt8] = [0, 0, 0, 0]
-    _ = try bytes.withUnsafeMutableBytes { buffer in
-      try #require(use.files.last).read(at: 7 << 40 | 0x10, into: buffer)
-    }
+    _ = try bytes.withUnsafeMutableBytes { try opened.read(at: 7 << 40 | 0x10, into: $0) }
     #expect(bytes == [0x00, 0x00, 0x20, 0xc0])
     #expect(try machine.read(path)[0x10..<0x14] == [0, 0, 0xaa, 0xbb])
   }
@@ -241,12 +241,12 @@ struct DeviceFileTests {
     #expect(try machine.echoError("0", enable) == .ioError)
     #expect(try machine.echoError("x", enable) == .invalidArgument)
     let config = device(TestMachine.free, "config")
-    _ = try #require(try machine.file(config).writePart)(0x04, [0, 0])
+    try machine.poke(config, 0x04, [0, 0])
     try machine.echo("1", enable)
     try machine.echo("1", enable)
     #expect(try machine.cat(enable) == "2\n")
     #expect(try machine.read(config)[0x04] == 0x03)
-    _ = try #require(try machine.file(config).writePart)(0x04, [0x07])
+    try machine.poke(config, 0x04, [0x07])
     try machine.echo("0", enable)
     #expect(try machine.read(config)[0x04] == 0x07)
     try machine.echo("0", enable)

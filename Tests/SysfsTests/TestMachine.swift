@@ -89,6 +89,13 @@ struct TestMachine {
     return try write(bytes)
   }
 
+  /// `pwrite` of a file that is written in parts.
+  @discardableResult
+  func poke(_ path: String, _ offset: Int, _ bytes: [UInt8]) throws -> Int {
+    let write = try #require(try file(path).writePart, "\(path) is not written in parts")
+    return try write(offset, bytes)
+  }
+
   /// The errno of `echo text > path`, nil where it succeeds at once.
   func echoError(_ text: String, _ path: String) throws -> Errno? {
     do {
