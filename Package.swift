@@ -130,6 +130,9 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "VFIOABITests", dependencies: ["CVFIO2011", "VFIOABI"], swiftSettings: swift),
+    .target(name: "CVFIOLinux", path: "Tests/CVFIOLinux", cSettings: c),
+    .testTarget(
+      name: "MainlineABITests", dependencies: ["CVFIOLinux", "VFIOABI"], swiftSettings: swift),
     .testTarget(
       name: "SoftIOMMUTests",
       dependencies: [

@@ -40,6 +40,7 @@
 static const long notified[] = {
 	SYS_lseek, SYS_readv, SYS_writev, SYS_sendfile, SYS_splice, SYS_copy_file_range,
 	SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2,
+	SYS_fsync, SYS_fdatasync, SYS_ftruncate,
 	SYS_getxattr, SYS_lgetxattr, SYS_listxattr, SYS_llistxattr,
 #ifdef __x86_64__
 	SYS_chown, SYS_lchown, SYS_chmod,
@@ -264,6 +265,9 @@ static enum cl_call_name name_of(int number)
 	case SYS_readv: return CL_CALL_READV;
 	case SYS_writev: return CL_CALL_WRITEV;
 	case SYS_lseek: return CL_CALL_LSEEK;
+	case SYS_fsync: return CL_CALL_FSYNC;
+	case SYS_fdatasync: return CL_CALL_FSYNC;
+	case SYS_ftruncate: return CL_CALL_FTRUNCATE;
 	case SYS_sendfile: return CL_CALL_SENDFILE;
 	case SYS_splice: return CL_CALL_SPLICE;
 	case SYS_copy_file_range: return CL_CALL_COPY_FILE_RANGE;

@@ -13,11 +13,16 @@ public final class AddressSpaceTable: Sendable {
   private let entries = Mutex<[Entry]>([])
 
   private let isOneTree: Bool
+  private let isDevice: @Sendable (VMA) -> Bool
 
-  /// - Parameter isOneTree: all clients belong to whoever runs us, and no exec gives them more rights than
-  ///   they have (`PR_SET_NO_NEW_PRIVS`).
-  public init(isOneTree: Bool = false) {
+  /// - Parameters:
+  ///   - isOneTree: all clients belong to whoever runs us, and no exec gives them more rights than they have
+  ///     (`PR_SET_NO_NEW_PRIVS`).
+  ///   - isDevice: whether a mapping is of a device's registers, which are there though it has no pages.
+  public init(isOneTree: Bool = false, isDevice: @escaping @Sendable (VMA) -> Bool = { _ in false })
+  {
     self.isOneTree = isOneTree
+    self.isDevice = isDevice
   }
 
   /// The address space of `thread`, a member of thread group `tgid`.
@@ -27,7 +32,7 @@ public final class AddressSpaceTable: Sendable {
   public func addressSpace(of thread: Int32, tgid: Int32) throws(Errno) -> ProcessAddressSpace {
     // Looked at and compared with no lock held: an exec of the caller that hangs makes either hang.
     let mine = try ProcessAddressSpace(
-      thread: thread, tgid: tgid, isExecHarmless: isOneTree)
+      thread: thread, tgid: tgid, isExecHarmless: isOneTree, isDevice: isDevice)
     while true {
       let known = entries.withLock { entries in
         entries.removeAll { $0.space == nil }

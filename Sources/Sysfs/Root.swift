@@ -3,7 +3,7 @@ import VFIOCore
 
 extension SysfsDirectory {
   private enum RootName: String, CaseIterable, Sendable {
-    case bus, `class`, devices, kernel
+    case bus, `class`, devices, kernel, module
   }
 
   static func root(_ machine: SysfsMachine) -> SysfsDirectory {
@@ -16,6 +16,7 @@ extension SysfsDirectory {
       case .kernel:
         machine.options.dialect == .mainline
           ? .directory(.only("iommu_groups", .iommuGroups(machine))) : nil
+      case .module: .directory(.modules(machine))
       }
     }
   }

@@ -13,7 +13,7 @@ public final class VFIO: Sendable {
   let logger: Logger
   private let registry: Mutex<Registry>
   private let iommu = Mutex(IOMMUOptions())
-  private let drains: (any Scheduler)?
+  let drains: (any Scheduler)?
 
   /// - Parameters:
   ///   - merging: which groups can be merged.
@@ -64,11 +64,13 @@ public final class VFIO: Sendable {
 
   /// Opens a group's node for the draft ABI.
   ///
-  /// - Throws: `ENODEV` when there is no such group.
+  /// - Throws: `ENODEV` when there is no such group, `EBUSY` while it is used through today's.
   public func openGroup(_ id: GroupID) throws(Errno) -> any VFIOFile {
     try update { registry, _ throws(Errno) in
-      guard registry.groups[id] != nil else { throw .operationNotSupportedByDevice }
+      guard let group = registry.groups[id] else { throw .operationNotSupportedByDevice }
+      guard group.abi == .draft2011 || registry.isIdle(id) else { throw .resourceBusy }
       registry.groups[id]?.openCount += 1
+      registry.groups[id]?.abi = .draft2011
     }
     logger.debug("group opened", metadata: ["group": "\(id)"])
     return GroupFile(vfio: self, id: id)

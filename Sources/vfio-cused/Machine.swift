@@ -113,12 +113,13 @@ final class Machine: Sendable {
 
   /// What stands in `/sys`, where group nodes have these numbers.
   func sysfs(
+    _ dialect: SysfsDialect,
     deviceNumber: @escaping @Sendable (VFIOCore.GroupID) -> SysfsDeviceNumber?
   ) -> SysfsTree {
     SysfsTree(
       bus: pci, platform: platform, vfio: vfio,
       options: SysfsOptions(
-        deviceNumber: deviceNumber,
+        dialect: dialect, deviceNumber: deviceNumber,
         processors: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
   }
 

@@ -8,36 +8,14 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 cd "$here/../.." || exit 2
 # shellcheck source=Tests/VM/checks.sh
 . Tests/VM/checks.sh
+# shellcheck source=Tests/Run/ordinary_user.sh
+. Tests/Run/ordinary_user.sh
 
 make --silent -C Tests/Clients || exit 2
 make --silent -C Tests/Run || exit 2
-bin=${1:-}
-if [[ -z $bin ]]; then
-  swift build --quiet --product vfio-cused || exit 2
-  bin=$(swift build --show-bin-path)
-fi
-bin=$(realpath -- "$bin") || exit 2
+find_cused "${1:-}"
 python=/usr/bin/python3
-work=$(mktemp -d) && chmod 777 "$work"
-trap 'rm -rf "$work"' EXIT
-export TMPDIR=$work
-
-user() {
-  if ((EUID == 0)); then
-    setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all "$@"
-  else
-    "$@"
-  fi
-}
-
-# An ordinary user may not reach into root's directories.
-if ! user test -x "$bin/vfio-cused" -a -r share/topology.yaml; then
-  mkdir "$work/tree"
-  cp -r share Tests "$bin/vfio-cused" "$work/tree"
-  chmod -R a+rX "$work/tree"
-  cd "$work/tree" && bin=$PWD
-fi
-cused=$bin/vfio-cused clients=$PWD/Tests/Clients/build helpers=$PWD/Tests/Run/build
+clients=$PWD/Tests/Clients/build helpers=$PWD/Tests/Run/build
 
 # Runs a command under vfio-cused run as an ordinary user; its status is in `status`, and what it
 # wrote in $work/out and $work/err.
@@ -106,6 +84,15 @@ mapped_in_a_container() {
     >"$work/out" 2>"$work/err" </dev/null
   status=$?
   judge "mapped in a container"
+}
+
+# Today's API: registers that are mapped, also in a container.
+registers() {
+  client "registers" 60 "$helpers/registers"
+  user timeout -k 5 60 "$helpers/without" container "$cused" run -- "$helpers/registers" \
+    >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "registers in a container"
 }
 
 statuses() {
@@ -323,6 +310,7 @@ all_clients
 document
 option_clients
 mapped_in_a_container
+registers
 statuses
 refusals
 nested

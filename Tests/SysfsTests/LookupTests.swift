@@ -14,7 +14,7 @@ struct LookupTests {
 
   @Test func directories() throws {
     let expected: [(path: String, names: [String])] = [
-      ("", ["bus", "class", "devices"]),
+      ("", ["bus", "class", "devices", "module"]),
       ("bus", ["pci", "platform"]),
       ("bus/pci", ["devices", "drivers", "drivers_autoprobe", "drivers_probe", "rescan"]),
       (
@@ -24,12 +24,12 @@ struct LookupTests {
       ("bus/pci/drivers", ["e1000e", "edu", "vfio"]),
       (
         "bus/pci/drivers/edu",
-        ["0000:06:0d.0", "0000:06:0d.1", "bind", "new_id", "remove_id", "unbind"]
+        ["0000:06:0d.0", "0000:06:0d.1", "bind", "module", "new_id", "remove_id", "unbind"]
       ),
       (
-        "bus/pci/drivers/vfio", ["0000:00:02.0", "bind", "new_id", "remove_id", "unbind"]
+        "bus/pci/drivers/vfio", ["0000:00:02.0", "bind", "module", "new_id", "remove_id", "unbind"]
       ),
-      ("bus/pci/drivers/e1000e", ["bind", "new_id", "remove_id", "unbind"]),
+      ("bus/pci/drivers/e1000e", ["bind", "module", "new_id", "remove_id", "unbind"]),
       ("class", ["vfio"]),
       ("class/vfio", ["pci:3", "pci:4", "pci:240"]),
       ("devices", ["pci0000:00", "platform", "virtual"]),

@@ -49,6 +49,7 @@ struct Transfers: Sendable {
     guard let open = calls.file(call, call.argument0) else { return }
     let offset = Int64(bitPattern: call.argument1)
     do throws(Errno) {
+      guard open.file.hasPosition else { throw .illegalSeek }
       let position = try open.position.withLock { position throws(Errno) in
         switch Call.int(call.argument2) {
         case SEEK_SET, SEEK_END: try Self.move(&position, from: 0, by: offset)

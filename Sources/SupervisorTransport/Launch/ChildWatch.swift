@@ -15,6 +15,9 @@ final class ChildWatch: Sendable {
   private let child: Int32
   private let status = Mutex<Int32?>(nil)
   private let ended = Semaphore()
+  private let trap = Mutex<RegisterTrap?>(nil)
+  /// Clients that want to map registers. Tracing is for one thread alone, and ours sees stops.
+  private let admissions = Mutex<[Call]>([])
 
   /// From now on, no signal that the client is meant to survive ends us. Before there is a client.
   static func takeSignals() {
@@ -25,8 +28,16 @@ final class ChildWatch: Sendable {
     self.child = child
   }
 
-  func start() throws(Errno) {
+  /// - Parameter trap: serves clients that map registers.
+  func start(_ trap: RegisterTrap) throws(Errno) {
+    self.trap.withLock { $0 = trap }
     try Thread.start(name: "signals") { self.run() }
+  }
+
+  /// Lets a client map registers, or refuses.
+  func admit(_ call: Call) {
+    admissions.withLock { $0.append(call) }
+    cl_signals_wake()
   }
 
   /// Waits for the end of the client: its exit status, 128+n for signal n.
@@ -41,7 +52,13 @@ final class ChildWatch: Sendable {
     // It may have ended before we looked.
     look()
     var signal = cl_signal()
+    let trap = trap.withLock { $0 }
     while cl_signals_next(&signal) == 0 {
+      let waiting = admissions.withLock { calls in
+        defer { calls.removeAll() }
+        return calls
+      }
+      for call in waiting { trap?.admit(call) }
       if signal.number == SIGCHLD {
         look()
       } else if Self.passedOn.contains(signal.number),
@@ -57,12 +74,16 @@ final class ChildWatch: Sendable {
     while true {
       let news = cl_child_news(&pid, &value)
       if news == CL_CHILD_NONE { return }
+      var isStopped = news == CL_CHILD_STOPPED
+      if isStopped, cl_trap_is_ours(pid), let trap = trap.withLock({ $0 }) {
+        isStopped = trap.stopped(pid, value)
+      }
       // The others are orphans of the client's, which nobody else waits for.
       guard pid == child else { continue }
       switch news {
       case CL_CHILD_EXITED: end(value)
       case CL_CHILD_KILLED: end(128 + value)
-      case CL_CHILD_STOPPED: cl_signals_stop_self()
+      case CL_CHILD_STOPPED where isStopped: cl_signals_stop_self()
       default: continue
       }
     }

@@ -24,6 +24,8 @@ struct Dispatcher: Sendable {
     case CL_CALL_READV: transfers.readv(call, isWrite: false)
     case CL_CALL_WRITEV: transfers.readv(call, isWrite: true)
     case CL_CALL_LSEEK: transfers.lseek(call)
+    case CL_CALL_FSYNC, CL_CALL_FTRUNCATE:
+      files.refuse(call, either: call.argument0, call.argument0)
     case CL_CALL_SENDFILE: files.refuse(call, either: call.argument0, call.argument1)
     case CL_CALL_SPLICE, CL_CALL_COPY_FILE_RANGE:
       files.refuse(call, either: call.argument0, call.argument2)

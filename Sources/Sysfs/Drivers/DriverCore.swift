@@ -133,11 +133,12 @@ final class DriverCore<Bus: DriverBus>: Sendable {
     state.withLock { $0.probesByItself = text.first != UInt8(ascii: "0") }
   }
 
-  /// Keeps the device for a driver; an empty line ends that. Who has it stays.
+  /// Keeps the device for a driver; an empty line ends that, and so does one that begins with a NUL. Who has it
+  /// stays.
   ///
   /// - Throws: `EINVAL` for 4095 bytes or more and what is no text, `ENODEV` when the device is gone.
   func setOverride(_ address: Address, _ text: [UInt8]) throws(Errno) {
-    let name = text.prefix { $0 != UInt8(ascii: "\n") }
+    let name = text.prefix { $0 != UInt8(ascii: "\n") && $0 != 0 }
     guard text.count < 4095, let name = String(validating: name, as: UTF8.self) else {
       throw .invalidArgument
     }

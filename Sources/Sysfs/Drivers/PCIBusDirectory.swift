@@ -12,7 +12,7 @@ private enum BusName: String, CaseIterable, Sendable {
 
 /// The files of a driver.
 private enum DriverName: String, CaseIterable, Sendable {
-  case bind
+  case bind, module
   case newID = "new_id"
   case removeID = "remove_id"
   case unbind
@@ -67,6 +67,10 @@ extension SysfsDirectory {
     let files = SysfsDirectory(DriverName.self) { name in
       switch name {
       case .bind: .action { text throws(Errno) in try drivers.bind(driver, text) }
+      case .module:
+        symlink(
+          from: ["bus", "pci", "drivers", driverName],
+          to: ["module", KernelModule.name(ofDriver: driverName)])
       case .newID: .action { text throws(Errno) in try drivers.addID(driver, text) }
       case .removeID: .action { text throws(Errno) in try drivers.removeID(driver, text) }
       case .unbind:

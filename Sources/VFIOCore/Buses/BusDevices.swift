@@ -4,7 +4,7 @@ import SystemPackage
 
 /// The devices of one bus and the drivers that take them: what every bus driver tells vfio, and when.
 ///
-/// Vfio is called with the bus's lock free, but for what only looks. Calls come from any thread.
+/// Vfio is called with the bus's lock free. Calls come from any thread.
 final class BusDevices<State: BusState>: Sendable {
   typealias Address = State.Address
   typealias Slot = BusSlot<State.Hardware>
@@ -107,34 +107,26 @@ final class BusDevices<State: BusState>: Sendable {
       guard slot.driver == .none, slot.departure == nil, slot.isInTransit == isClaim else {
         throw BusError(.resourceBusy, "\(address) has a driver or is about to")
       }
-      if case .host(let name) = driver {
-        try checkHostMayTake(slot.device)
-        state.hostDrivers.insert(name)
-      }
+      if case .host(let name) = driver { state.hostDrivers.insert(name) }
       let data = State.data(for: slot.hardware)
       state.slots[address]?.driver = driver
-      state.slots[address]?.isInTransit = driver == .vfio
+      state.slots[address]?.isInTransit = driver != .none
       state.slots[address]?.data = driver == .vfio ? data : nil
       return (slot.device, data)
     }
-    guard driver == .vfio else { return }
     defer { withLock { $0.slots[address]?.isInTransit = false } }
     do throws(Errno) {
-      try vfio.bindDevice(device, data: data)
+      switch driver {
+      case .none: break
+      case .vfio: try vfio.bindDevice(device, data: data)
+      case .host: try vfio.hostTakes(device)
+      }
     } catch {
       withLock { state in
         state.slots[address]?.driver = .none
         state.slots[address]?.data = nil
       }
-      throw BusError(error, "vfio did not bind \(address): \(error)")
-    }
-  }
-
-  private func checkHostMayTake(_ device: Device) throws(BusError) {
-    do throws(Errno) {
-      try vfio.checkHostMayTake(device)
-    } catch {
-      throw BusError(error, "group \(device.group) of \(device) is in use")
+      throw BusError(error, "vfio did not bind \(address) or leave it to \(driver): \(error)")
     }
   }
 
@@ -174,10 +166,13 @@ final class BusDevices<State: BusState>: Sendable {
         state.slots[address]?.isUnbinding = true
       } else {
         state.slots[address]?.driver = .none
+        state.slots[address]?.isInTransit = true
       }
       return slot
     }
     if slot.driver == .vfio { return try letGo(address, slot, completion) }
+    vfio.hostLeaves(slot.device)
+    withLock { $0.slots[address]?.isInTransit = false }
     completion()
     return UnbindWait()
   }

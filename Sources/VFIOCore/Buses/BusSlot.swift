@@ -27,7 +27,7 @@ struct BusSlot<Hardware: Sendable>: Sendable {
   /// What vfio has of it while it is bound there.
   var data: DeviceData?
   var isUnbinding = false
-  /// Vfio is being told of it, or that it is bound: nobody else may change it meanwhile.
+  /// Vfio is being told of it, or who has it: nobody else may change it meanwhile.
   var isInTransit = true
   /// How it goes as soon as it is unbound; nil while it stays.
   var departure: Departure?

@@ -100,7 +100,10 @@ public final class PCIBus: Sendable {
 
   /// Makes a function that is plugged in known, to vfio as well.
   func enumerate(_ slot: Slot, at address: PCIAddress) throws(PCIBusError) {
-    let ops = PCIOps { [weak devices] device throws(Errno) in try devices?.claim(device) }
+    let mainline = MainlinePCIOps { [weak self] in self?.busReset(of: $0) }
+    let ops = PCIOps(mainline: mainline) { [weak devices] device throws(Errno) in
+      try devices?.claim(device)
+    }
     try devices.enumerate(slot, at: address, ops: ops, port: slot.function.pins.domainPort)
   }
 

@@ -12,6 +12,7 @@ final class PCIFunction: Sendable {
   let barAddresses: [Int: UInt64]
   let pins: PCIPins
   let memory: PCIMemory?
+  let events = PCIClientEvents()
   let model: any PCIFunctionModel
   private let openCount = Mutex(0)
   /// The address registers as the host has them; the rest of it is not used.
@@ -57,6 +58,7 @@ final class PCIFunction: Sendable {
       count -= 1
       guard count == 0 else { return }
       pins.disableAll()
+      events.clear()
       change { _ = $0.config.command.remove(.busMaster) }
     }
   }
