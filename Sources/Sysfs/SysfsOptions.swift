@@ -38,6 +38,14 @@ public enum SysfsDialect: String, Sendable, CaseIterable {
     }
   }
 
+  /// The name of the bus driver vfio-platform; the document names its drivers the same on every bus.
+  var vfioPlatformDriver: String {
+    switch self {
+    case .draft2011: "vfio"
+    case .mainline: "vfio-platform"
+    }
+  }
+
   /// The name of a group's node in `/dev/vfio` and of its directory in sysfs.
   func name(of group: GroupID) -> String {
     switch self {

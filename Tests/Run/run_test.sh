@@ -145,7 +145,10 @@ document() {
   fi
   equal "lspci" "$(cat Tests/Document/lspci.txt)" \
     "$(user timeout 60 "$cused" run "${machine[@]}" -- Tests/Document/lspci.sh 2>/dev/null)"
+  equal "lspci of testdev" "$(cat Tests/Document/testdev.txt)" \
+    "$(user timeout 60 "$cused" run --topology share/topologies/testdev.yaml -- Tests/Document/testdev.sh)"
   client "hot-plug" 60 Tests/Run/hot_plug.sh "$clients"
+  count_lines < <(user timeout 60 "$cused" run "${machine[@]}" -- Tests/Run/host.sh 2>&1)
 }
 
 # It cannot work: `refuses NAME STATUS WORDS COMMAND…`

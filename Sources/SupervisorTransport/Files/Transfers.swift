@@ -125,7 +125,7 @@ struct Transfers: Sendable {
     do throws(Errno) {
       guard isWrite ? open.isWritable : open.isReadable else { throw .badFileDescriptor }
       let pieces = try pieces()
-      if isWrite, let attribute = open.file as? AttributeFile {
+      if isWrite, let attribute = open.file as? AttributeFile, attribute.takesWholeWrites {
         return try act(call, attribute, pieces)
       }
       switch place {

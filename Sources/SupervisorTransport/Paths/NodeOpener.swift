@@ -51,7 +51,7 @@ struct NodeOpener {
   }
 
   private func open(_ file: EmulatedFile, at path: String) throws(Errno) {
-    if wantsWrite && file.write == nil { throw .permissionDenied }
+    if wantsWrite && !file.isWritable { throw .permissionDenied }
     if wantsRead && file.contents == nil { throw .permissionDenied }
     if wantsWrite {
       let attribute = AttributeFile(path, file)

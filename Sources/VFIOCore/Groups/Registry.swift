@@ -64,9 +64,7 @@ struct Registry {
   var containers: [ContainerID: Container] = [:]
   var containersMade: UInt64 = 0
   typealias Observer = @Sendable (GroupEvent) -> Void
-  var observers: [Observer] = []
-  /// Not delivered yet, each with those who were observing when it happened.
-  var events: [(event: GroupEvent, observers: [Observer])] = []
+  var subscribers: [Subscriber] = []
   /// Whether some thread is delivering.
   var isDelivering = false
   private var setsMade: UInt64 = 0
@@ -85,7 +83,15 @@ struct Registry {
   }
 
   mutating func post(_ event: GroupEvent) {
-    events.append((event, observers))
+    for index in subscribers.indices { subscribers[index].post(event) }
+  }
+
+  /// The next event that somebody has not been told of, and whom to tell.
+  mutating func takeEvent() -> (GroupEvent, Observer)? {
+    for index in subscribers.indices {
+      if let event = subscribers[index].take() { return (event, subscribers[index].observer) }
+    }
+    return nil
   }
 
   func set(of group: GroupID) -> MergedSet? {
