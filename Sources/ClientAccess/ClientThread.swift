@@ -50,14 +50,6 @@ public struct ClientThread: Sendable {
     return FileIdentity(c)
   }
 
-  /// Which file the thread has mapped at `address`; nil for none, and where nothing may be read.
-  public func mappedFile(at address: ClientAddress) throws(Errno) -> FileIdentity? {
-    guard let vma = try MemoryMap(pid: id).vma(at: address.rawValue), vma.inode != 0 else {
-      return nil
-    }
-    return FileIdentity(vma)
-  }
-
   /// Takes a copy of a descriptor. Calls `pidfd_getfd(2)`. While there is one, the client's close is not the
   /// last: only for files whose close may wait for us.
   public func copy(of fd: Int32) throws(Errno) -> OwnedFD {

@@ -26,12 +26,6 @@ public struct FileIdentity: Hashable, Sendable {
       isCharacterDevice ? DeviceNumber(major: c.rdev_major, minor: c.rdev_minor) : nil
   }
 
-  /// The file that is mapped there; a device's node is not told from others.
-  init(_ vma: VMA) {
-    fileSystem = DeviceNumber(major: vma.deviceMajor, minor: vma.deviceMinor)
-    inode = vma.inode
-  }
-
   /// - Throws: what `statx(2)` says of `path`.
   public init(path: String) throws(Errno) {
     var c = cl_file_identity()

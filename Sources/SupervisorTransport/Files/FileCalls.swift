@@ -114,8 +114,8 @@ struct FileCalls: Sendable {
   func mremap(_ call: Call) {
     let grows = call.argument2 > call.argument1
     guard grows, !files.isEmpty,
-      let file = try? call.thread.mappedFile(at: ClientAddress(call.argument0)),
-      files.file(OpenFiles.Key(file)) != nil, call.isWaiting
+      let mapping = try? call.thread.mapping(at: call.argument0),
+      files.file(OpenFiles.Key(mapping)) != nil, call.isWaiting
     else { return call.proceed() }
     call.fail(.badAddress)
   }
