@@ -26,13 +26,13 @@ client_test() { # FILE FUNCTION
   cat Tests/*/*.table Tests/*/*.sh | grep -v '^#' | grep -qE "\b$name\b"
 }
 
-# A function of a script, or the script.
+# A function of a script, or the script. Two folders may have scripts of one name.
 script_test() { # FILE FUNCTION
-  local file
-  file=$(find Tests -name "$1" | head -1)
-  [[ -n $file ]] || return
+  local files
+  mapfile -t files < <(find Tests -name "$1")
+  ((${#files[@]})) || return
   [[ -z $2 ]] && return
-  grep -qE "^$2\(\)" "$file" && (($(cat Tests/*/*.sh | grep -cE "^ *$2\b") > 1))
+  grep -qE "^$2\(\)" "${files[@]}" && (($(cat Tests/*/*.sh | grep -cE "^ *$2\b") > 1))
 }
 
 references() { # LINE

@@ -123,6 +123,8 @@ static void ram(void)
 	CHECK_EQ(get(KIT_RAM), 0xf00d);
 	set(KIT_RAM, 77);
 	CHECK_EQ(memory[0], 77);
+	/* A mapping keeps the device open. */
+	CHECK_OK(munmap(memory, PAGE));
 }
 
 int main(int argc, char **argv)
