@@ -10,7 +10,9 @@ struct SharedWindowTests {
   private static let page: UInt64 = 4096
 
   /// A device's memory, as a client has it: peer-to-peer, and what a descriptor of a client's is found by.
-  private func mapped(_ memory: SharedMemory) throws -> (address: UInt64, vma: VMA, maps: MemoryMap) {
+  private func mapped(
+    _ memory: SharedMemory
+  ) throws -> (address: UInt64, vma: VMA, maps: MemoryMap) {
     let start = mmap(
       nil, Int(memory.size), PROT_READ | PROT_WRITE, MAP_SHARED, memory.descriptor, 0)
     let address = UInt64(UInt(bitPattern: try #require(start == MAP_FAILED ? nil : start)))

@@ -202,26 +202,31 @@ extension DomainTable.Contents {
     var range: ClosedRange<IOVA>?
     var bytes: UInt64 = 0
     /// Whose the bytes are: mostly one's. A window goes with the last of its backing, and so stays until this does.
-    private var latest: (backing: Backing, number: Int, bytes: UInt64)?
+    private var backing: Backing?
+    private var number = -1
+    private var bytesOfBacking: UInt64 = 0
     private var others: [(backing: Backing, bytes: UInt64)] = []
 
-    mutating func add(_ entry: TreeEntry, _ backings: Backings) {
+    /// - Parameter backing: the entry's; asked for only where it is another than the last one's.
+    @inline(__always)
+    mutating func add(_ entry: TreeEntry, _ backing: @autoclosure () -> Backing) {
       let size = entry.last &- entry.first &+ 1
       // Mapped sizes can sum to 2^64 when the same memory is mapped over and over.
       bytes = bytes.addingReportingOverflow(size).overflow ? .max : bytes + size
       range = (range?.lowerBound ?? IOVA(entry.first))...IOVA(entry.last)
-      if latest?.number == entry.number {
-        latest?.bytes &+= size
-      } else {
-        if let latest { others.append((latest.backing, latest.bytes)) }
-        latest = (backings[entry.number], entry.number, size)
+      if entry.number != number {
+        if let backing = self.backing { others.append((backing, bytesOfBacking)) }
+        self.backing = backing()
+        number = entry.number
+        bytesOfBacking = 0
       }
+      bytesOfBacking &+= size
     }
 
     /// Unlocks the memory.
     func unlock() {
       for (backing, bytes) in others { backing.memory.unlock(bytes) }
-      if let latest { latest.backing.memory.unlock(latest.bytes) }
+      backing?.memory.unlock(bytesOfBacking)
     }
   }
 
@@ -248,7 +253,7 @@ extension DomainTable.Contents {
         backings.useAgain(entry.number)
         middle.last = last
       }
-      removed.add(middle, backings)
+      removed.add(middle, backings[entry.number])
       backings.drop(entry.number)
       removals &+= 1
       if middle.last == last { break }
@@ -266,7 +271,7 @@ extension DomainTable.Contents {
     {
       if removed.range == nil, entry.first < range.lowerBound.rawValue { break }
       tree.remove(first: entry.first)
-      removed.add(entry, backings)
+      removed.add(entry, backings[entry.number])
       backings.drop(entry.number)
       removals &+= 1
       if entry.last >= range.upperBound.rawValue { break }
