@@ -113,6 +113,12 @@ let package = Package(
       name: "TestSupport", dependencies: ["ClientAccess", "DeviceKit", system],
       path: "Tests/TestSupport", swiftSettings: swift),
     .testTarget(
+      name: "MachineTests",
+      dependencies: [
+        "Control", "DeviceKit", "TestSupport", "VFIOCore", "vfio-cused", logging, system,
+      ],
+      swiftSettings: swift),
+    .testTarget(
       name: "ClientAccessTests", dependencies: ["ClientAccess", "CLinux", "Threads", system],
       swiftSettings: swift),
     .testTarget(name: "ThreadsTests", dependencies: ["Threads"], swiftSettings: swift),
@@ -124,6 +130,9 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "VFIOABITests", dependencies: ["CVFIO2011", "VFIOABI"], swiftSettings: swift),
+    .target(name: "CVFIOLinux", path: "Tests/CVFIOLinux", cSettings: c),
+    .testTarget(
+      name: "MainlineABITests", dependencies: ["CVFIOLinux", "VFIOABI"], swiftSettings: swift),
     .testTarget(
       name: "SoftIOMMUTests",
       dependencies: [

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -248,4 +249,11 @@ int cl_notify(const char *path, const char *message)
 
 	close(s);
 	return r;
+}
+
+int cl_ask(int fd, unsigned request)
+{
+	int r = ioctl(fd, (unsigned long)request, 0);
+
+	return r < 0 ? -errno : r;
 }

@@ -31,7 +31,7 @@ int cl_snapshot(const char *name, const void *bytes, size_t size)
 }
 
 /* A file of `size` bytes that can never have another size. */
-static int sealed(const char *name, uint64_t size, int more_seals)
+static int sealed(const char *name, uint64_t size)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
@@ -40,7 +40,7 @@ static int sealed(const char *name, uint64_t size, int more_seals)
 	if (fd < 0)
 		return -errno;
 	if ((size > 0 && ftruncate(fd, (off_t)size) < 0) ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | more_seals) < 0) {
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		int error = errno;
 
 		close(fd);
@@ -51,7 +51,7 @@ static int sealed(const char *name, uint64_t size, int more_seals)
 
 int cl_memfile(const char *name)
 {
-	return sealed(name, 0, F_SEAL_WRITE);
+	return sealed(name, 0);
 }
 
 int cl_shared_memory(const char *name, uint64_t size)
@@ -62,7 +62,7 @@ int cl_shared_memory(const char *name, uint64_t size)
 	if (size > INT64_MAX || getrlimit(RLIMIT_FSIZE, &limit) < 0 ||
 	    (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size))
 		return -EFBIG;
-	return sealed(name, size, 0);
+	return sealed(name, size);
 }
 
 int cl_memfile_open(int file, int flags, int64_t place)

@@ -40,7 +40,9 @@
 static const long notified[] = {
 	SYS_lseek, SYS_readv, SYS_writev, SYS_sendfile, SYS_splice, SYS_copy_file_range,
 	SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev, SYS_preadv2, SYS_pwritev2,
+	SYS_fsync, SYS_fdatasync, SYS_ftruncate,
 	SYS_getxattr, SYS_lgetxattr, SYS_listxattr, SYS_llistxattr,
+	SYS_chdir, SYS_getcwd, SYS_fchownat, SYS_fchmodat,
 #ifdef __x86_64__
 	SYS_chown, SYS_lchown, SYS_chmod,
 	SYS_open, SYS_creat, SYS_stat, SYS_lstat, SYS_readlink, SYS_access,
@@ -119,16 +121,17 @@ static void from_working_directory(struct program *p, long number)
 }
 
 /* A descriptor can have any number, and read and write are what all other programs do all the time,
- * most often with more bytes at once. Of standard input, output and error only what accesses a device's
+ * most often with some thousand bytes at once; with very many, a notification is a small part of it. Of standard input, output and error only what accesses a device's
  * register or a file of /sys is looked at. */
 static void transfers(struct program *p, long number, uint32_t least, uint32_t most)
 {
 	size_t rule = begin(p, number);
 
 	load(p, HIGH(2));
-	act_unless(p, BPF_JEQ, 0, ALLOW);
+	act_unless(p, BPF_JEQ, 0, NOTIFY);
 	load(p, LOW(2));
-	act_if(p, BPF_JGT, CL_MOST_BYTES, ALLOW);
+	add(p, BPF_JMP | BPF_JGT | BPF_K, CL_MOST_BYTES, 0, 2);
+	act_unless(p, BPF_JGE, CL_MANY_BYTES, ALLOW);
 	load(p, LOW(0));
 	act_if(p, BPF_JGT, STDERR_FILENO, NOTIFY);
 	load(p, LOW(2));
@@ -167,6 +170,25 @@ static void mappings(struct program *p)
 	end(p, rule);
 }
 
+/* Mappings that grow: what follows a device's memory in its file is none of it. */
+static void growing(struct program *p)
+{
+	size_t rule = begin(p, SYS_mremap);
+
+	load(p, HIGH(1));
+	add(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	load(p, HIGH(2));
+	add(p, BPF_JMP | BPF_JEQ | BPF_X, 0, 1, 0);
+	result(p, NOTIFY);
+	load(p, LOW(1));
+	add(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	load(p, LOW(2));
+	add(p, BPF_JMP | BPF_JGT | BPF_X, 0, 0, 1);
+	result(p, NOTIFY);
+	result(p, ALLOW);
+	end(p, rule);
+}
+
 /* A process that makes itself undumpable could not be looked into any more. */
 static void dumpable(struct program *p)
 {
@@ -179,8 +201,8 @@ static void dumpable(struct program *p)
 	end(p, rule);
 }
 
-/* From any directory where it is for reading and writing: that is rare, and what device nodes are
- * opened for. */
+/* From any directory where it is for reading and writing, or for writing to what is there: that is rare,
+ * and what device nodes and files of /sys are opened for. */
 static void opens(struct program *p)
 {
 	size_t rule = begin(p, SYS_openat);
@@ -190,6 +212,9 @@ static void opens(struct program *p)
 	load(p, LOW(2));
 	add(p, BPF_ALU | BPF_AND | BPF_K, O_ACCMODE, 0, 0);
 	act_if(p, BPF_JEQ, O_RDWR, NOTIFY);
+	load(p, LOW(2));
+	add(p, BPF_ALU | BPF_AND | BPF_K, O_ACCMODE | O_CREAT, 0, 0);
+	act_if(p, BPF_JEQ, O_WRONLY, NOTIFY);
 	result(p, ALLOW);
 	end(p, rule);
 }
@@ -213,6 +238,7 @@ int cl_seccomp_filter(struct sock_filter *filter, size_t room, bool eventfds)
 	transfers(p, SYS_read, 2, CL_MOST_READ_STANDARD);
 	transfers(p, SYS_write, 0, CL_MOST_WRITTEN_STANDARD);
 	mappings(p);
+	growing(p);
 	opens(p);
 	ioctls(p);
 	from_working_directory(p, SYS_newfstatat);
@@ -221,8 +247,6 @@ int cl_seccomp_filter(struct sock_filter *filter, size_t room, bool eventfds)
 	from_working_directory(p, SYS_faccessat);
 	from_working_directory(p, SYS_faccessat2);
 	from_working_directory(p, SYS_openat2);
-	from_working_directory(p, SYS_fchownat);
-	from_working_directory(p, SYS_fchmodat);
 	dumpable(p);
 	for (size_t i = 0; i < sizeof(notified) / sizeof(notified[0]); i++)
 		always(p, notified[i], NOTIFY);
@@ -258,12 +282,16 @@ static enum cl_call_name name_of(int number)
 	switch (number) {
 	case SYS_ioctl: return CL_CALL_IOCTL;
 	case SYS_mmap: return CL_CALL_MMAP;
+	case SYS_mremap: return CL_CALL_MREMAP;
 	case SYS_prctl: return CL_CALL_PRCTL;
 	case SYS_read: return CL_CALL_READ;
 	case SYS_write: return CL_CALL_WRITE;
 	case SYS_readv: return CL_CALL_READV;
 	case SYS_writev: return CL_CALL_WRITEV;
 	case SYS_lseek: return CL_CALL_LSEEK;
+	case SYS_fsync: return CL_CALL_FSYNC;
+	case SYS_fdatasync: return CL_CALL_FSYNC;
+	case SYS_ftruncate: return CL_CALL_FTRUNCATE;
 	case SYS_sendfile: return CL_CALL_SENDFILE;
 	case SYS_splice: return CL_CALL_SPLICE;
 	case SYS_copy_file_range: return CL_CALL_COPY_FILE_RANGE;
@@ -282,6 +310,8 @@ static enum cl_call_name name_of(int number)
 	case SYS_faccessat2: return CL_CALL_FACCESSAT2;
 	case SYS_fchownat: return CL_CALL_FCHOWNAT;
 	case SYS_fchmodat: return CL_CALL_FCHMODAT;
+	case SYS_chdir: return CL_CALL_CHDIR;
+	case SYS_getcwd: return CL_CALL_GETCWD;
 	case SYS_eventfd2: return CL_CALL_EVENTFD2;
 	case SYS_getxattr: return CL_CALL_GETXATTR;
 	case SYS_lgetxattr: return CL_CALL_LGETXATTR;

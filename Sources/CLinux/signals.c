@@ -44,6 +44,15 @@ int cl_signals_watch(int number)
 	return sigaction(number, &a, NULL) < 0 ? -errno : 0;
 }
 
+void cl_signals_wake(void)
+{
+	struct cl_signal s = { 0, false };
+
+	/* A full pipe wakes as well. */
+	if (write(ends[1], &s, sizeof(s)) < 0)
+		return;
+}
+
 int cl_signals_next(struct cl_signal *signal)
 {
 	ssize_t n;
@@ -63,7 +72,7 @@ enum cl_child_news cl_child_news(pid_t *pid, int *value)
 {
 	int status;
 
-	*pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED);
+	*pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED | __WALL);
 	if (*pid <= 0)
 		return CL_CHILD_NONE;
 	if (WIFEXITED(status)) {
@@ -74,11 +83,8 @@ enum cl_child_news cl_child_news(pid_t *pid, int *value)
 		*value = WTERMSIG(status);
 		return CL_CHILD_KILLED;
 	}
-	if (WIFSTOPPED(status)) {
-		*value = WSTOPSIG(status);
-		return CL_CHILD_STOPPED;
-	}
-	return CL_CHILD_CONTINUED;
+	*value = status;
+	return WIFSTOPPED(status) ? CL_CHILD_STOPPED : CL_CHILD_CONTINUED;
 }
 
 const char *cl_error_name(int error)

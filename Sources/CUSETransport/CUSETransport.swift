@@ -16,8 +16,10 @@ public typealias TransportError = Transport.TransportError
 /// @unchecked: what is set after `init` is set by `start`, before there are requests.
 public final class CUSETransport: @unchecked Sendable {
   public struct Options: Sendable {
-    /// Mode of the group nodes.
-    public var mode: UInt32 = 0o660
+    /// Mode of the group nodes; nil for 0660 of the draft's and 0600 of today's.
+    public var mode: UInt32?
+    /// The directory of the nodes, under `/dev`.
+    public var devicePrefix = "vfio"
     public var owner: UInt32 = 0
     public var group: UInt32 = 0
     /// The daemon's own directory: its lock, and the mount of its files.
@@ -80,7 +82,7 @@ public final class CUSETransport: @unchecked Sendable {
           vfio-cused serve needs CAP_SYS_PTRACE, a kernel.yama.ptrace_scope below 3, and a pid \
           namespace that holds its clients
           """
-      ) { [weak self] in self?.file($0) }
+      ) { [weak self] in self?.file($0, $1, $2) }
       try pool.start()
     } catch {
       throw TransportError(.system, "cannot start threads: \(error)")
@@ -88,6 +90,13 @@ public final class CUSETransport: @unchecked Sendable {
     do throws(TransportError) {
       try add(files.mount(), path: directory.files)
       try nodes.start()
+      // On a machine that has a vfio of its own, its container is at our place.
+      do throws(TransportError) {
+        try make(.container)
+      } catch {
+        logger.warning(
+          "today's API is not served: \(error); --dev-prefix gives our nodes another directory")
+      }
       vfio.observeGroups { [weak self] in self?.follow($0) }
       if let failure = failure.withLock({ $0 }) { throw failure }
       hasStarted.store(true, ordering: .relaxed)
@@ -121,24 +130,18 @@ public final class CUSETransport: @unchecked Sendable {
 
   /// The number of a group's node; nil while it has none.
   public func deviceNumber(of group: VFIOCore.GroupID) -> (major: UInt32, minor: UInt32)? {
-    nodes.device(of: group).map { ($0.major, $0.minor) }
+    nodes.device(of: .group(group)).map { ($0.major, $0.minor) }
   }
 
   private func follow(_ event: GroupEvent) {
     if isStopping.load(ordering: .relaxed) { return }
     switch event {
     case .vanished(let group):
-      if let session = nodes.remove(group) { pool.remove(session) }
+      unmake(.group(group))
+      unmake(.mainlineGroup(group))
     case .appeared(let group):
       do throws(TransportError) {
-        let node = try nodes.add(group, transport: self)
-        do throws(TransportError) {
-          try add(node.connect(), path: node.path)
-          try node.waitUntilMade()
-        } catch {
-          if let session = nodes.remove(group) { pool.remove(session) }
-          throw error
-        }
+        try make(.group(group))
       } catch {
         if hasStarted.load(ordering: .relaxed) {
           logger.error("a group has no node: \(error)", metadata: ["group": "\(group)"])
@@ -146,13 +149,38 @@ public final class CUSETransport: @unchecked Sendable {
           failure.withLock { $0 = $0 ?? error }
         }
       }
+      // Names of today's API have no place for the bus.
+      guard group.bus == PCIBus.name, nodes.device(of: .container) != nil else { return }
+      do throws(TransportError) {
+        try make(.mainlineGroup(group))
+      } catch {
+        logger.warning(
+          "a group has no node of today's API: \(error)", metadata: ["group": "\(group)"])
+      }
     }
+  }
+
+  private func make(_ kind: GroupNode.Kind) throws(TransportError) {
+    let node = try nodes.add(kind, transport: self)
+    do throws(TransportError) {
+      try add(node.connect(), path: node.path)
+      try node.waitUntilMade()
+    } catch {
+      unmake(kind)
+      throw error
+    }
+  }
+
+  private func unmake(_ kind: GroupNode.Kind) {
+    if let session = nodes.remove(kind) { pool.remove(session) }
   }
 
   // MARK: Requests
 
-  private func file(_ identity: FileIdentity) -> (any VFIOFile)? {
-    if let device = identity.characterDevice { return nodes.node(device)?.anyOpenFile }
+  private func file(
+    _ identity: FileIdentity, _ thread: ClientThread, _ fd: Int32
+  ) -> (any VFIOFile)? {
+    if let device = identity.characterDevice { return nodes.node(device)?.file(thread, fd) }
     return files.file(identity)
   }
 

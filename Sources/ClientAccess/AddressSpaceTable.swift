@@ -13,11 +13,16 @@ public final class AddressSpaceTable: Sendable {
   private let entries = Mutex<[Entry]>([])
 
   private let isOneTree: Bool
+  private let isDevice: @Sendable (VMA) -> Bool
 
-  /// - Parameter isOneTree: all clients belong to whoever runs us, and no exec gives them more rights than
-  ///   they have (`PR_SET_NO_NEW_PRIVS`).
-  public init(isOneTree: Bool = false) {
+  /// - Parameters:
+  ///   - isOneTree: all clients belong to whoever runs us, and no exec gives them more rights than they have
+  ///     (`PR_SET_NO_NEW_PRIVS`).
+  ///   - isDevice: whether a mapping is of a device's registers, which are there though it has no pages.
+  public init(isOneTree: Bool = false, isDevice: @escaping @Sendable (VMA) -> Bool = { _ in false })
+  {
     self.isOneTree = isOneTree
+    self.isDevice = isDevice
   }
 
   /// The address space of `thread`, which is in a call that we answer.
@@ -29,7 +34,8 @@ public final class AddressSpaceTable: Sendable {
     if let known = known.first(where: { $0.isKnown(of: thread) }) { return known }
     // Looked at and compared with no lock held: an exec of the caller that hangs makes either hang.
     let mine = try ProcessAddressSpace(
-      thread: thread, tgid: try ProcFS.status(of: thread).tgid, isExecHarmless: isOneTree)
+      thread: thread, tgid: try ProcFS.status(of: thread).tgid, isExecHarmless: isOneTree,
+      isDevice: isDevice)
     while true {
       let known = known
       if let same = known.first(where: { mine.isSame(as: $0, thread: thread) }) { return same }

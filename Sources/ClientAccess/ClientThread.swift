@@ -34,6 +34,11 @@ public struct ClientThread: Sendable {
     if try n.checked() != buffer.count { throw .badAddress }
   }
 
+  /// The mapping of the thread's memory that `address` is in, nil where there is none.
+  public func mapping(at address: UInt64) throws(Errno) -> VMA? {
+    try MemoryMap(pid: id).vma(at: address)
+  }
+
   /// What file a descriptor of the thread leads to. Holds no reference to it, so that it delays no close.
   ///
   /// - Throws: `EBADF` when it is not open, or open with `O_PATH`.
@@ -45,6 +50,13 @@ public struct ClientThread: Sendable {
     return FileIdentity(c)
   }
 
+  /// Takes a copy of a descriptor. Calls `pidfd_getfd(2)`. While there is one, the client's close is not the
+  /// last: only for files whose close may wait for us.
+  public func copy(of fd: Int32) throws(Errno) -> OwnedFD {
+    let pidfd = try OwnedFD(result: cl_pidfd_open(try ProcFS.status(of: id).tgid))
+    return try OwnedFD(result: cl_pidfd_getfd(pidfd.rawValue, fd))
+  }
+
   /// Duplicates an eventfd of the thread. Calls `pidfd_getfd(2)`.
   ///
   /// - Throws: `EBADF` when `fd` is not open, `EINVAL` when it is something else.
@@ -52,8 +64,7 @@ public struct ClientThread: Sendable {
     guard fd >= 0 else { throw .badFileDescriptor }
     // Looked at before it is taken: closing a copy of an unknown file might wait for a stranger.
     guard try isEventFD("/proc/\(id)/fd/\(fd)") else { throw .invalidArgument }
-    let pidfd = try OwnedFD(result: cl_pidfd_open(try ProcFS.status(of: id).tgid))
-    let copy = try OwnedFD(result: cl_pidfd_getfd(pidfd.rawValue, fd))
+    let copy = try copy(of: fd)
     guard try isEventFD("/proc/self/fd/\(copy.rawValue)") else { throw .invalidArgument }
     return ClientEventFD(copy, monitor: monitor)
   }

@@ -16,6 +16,7 @@ public final class ProcessAddressSpace: AddressSpace {
   private let auxiliaryVector: AuxiliaryVector
   /// The process behind `tgid`; no descriptor, and so never there, where the kernel has no pidfds.
   private let process: OwnedFD
+  private let isDevice: @Sendable (VMA) -> Bool
   private let locked = Atomic<UInt64>(0)
   /// Whether a process of the thread group's number can be reached by that number: whatever program it
   /// runs by then, it has no rights that the one before had not.
@@ -24,7 +25,11 @@ public final class ProcessAddressSpace: AddressSpace {
   let seenAlive = Atomic<UInt64>(0)
 
   /// - Throws: `ESRCH` for a thread that is gone, `EPERM` or `EACCES` without the right to examine it.
-  init(thread: Int32, tgid: Int32, isExecHarmless: Bool = false) throws(Errno) {
+  init(
+    thread: Int32, tgid: Int32, isExecHarmless: Bool = false,
+    isDevice: @escaping @Sendable (VMA) -> Bool = { _ in false }
+  ) throws(Errno) {
+    self.isDevice = isDevice
     self.tgid = tgid
     self.isExecHarmless = isExecHarmless
     windows = SharedWindows(tgid: tgid)
@@ -89,7 +94,7 @@ public final class ProcessAddressSpace: AddressSpace {
         if vma.start <= range.lowerBound.rawValue, vma.end >= range.upperBound.rawValue {
           whole = vma
         }
-        guard hole == nil, vma.inode != 0 else { return }
+        guard hole == nil, vma.inode != 0, !isDevice(vma) else { return }
         hole = firstBeyondFile(vma, range)
       }
     } catch {

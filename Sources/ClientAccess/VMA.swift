@@ -2,18 +2,18 @@ import CLinux
 import SystemPackage
 
 /// One mapping of a client's memory, as the kernel has it.
-struct VMA: Hashable, Sendable {
-  var start: UInt64
-  var end: UInt64
+public struct VMA: Hashable, Sendable {
+  public var start: UInt64
+  public var end: UInt64
   var isReadable: Bool
   var isWritable: Bool
   var isShared: Bool
   /// Where in its file it begins, in bytes.
-  var offset: UInt64
-  var deviceMajor: UInt32
-  var deviceMinor: UInt32
+  public var offset: UInt64
+  public var deviceMajor: UInt32
+  public var deviceMinor: UInt32
   /// 0 where there is no file.
-  var inode: UInt64
+  public var inode: UInt64
 
   var size: UInt64 { end - start }
 

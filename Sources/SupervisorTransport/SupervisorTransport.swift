@@ -73,8 +73,8 @@ public struct SupervisorTransport: Sendable {
     do {
       try launch.checkAccess()
       cl_raise_nofile()
-      (files, scratch) = try serve(listener, eventfds)
-      try watch.starting()
+      (files, scratch) = try serve(listener, eventfds, watch)
+      try watch.starting(RegisterTrap(files: files, logger: logger))
     } catch {
       launch.cancel()
       throw error
@@ -88,33 +88,37 @@ public struct SupervisorTransport: Sendable {
   }
 
   private func serve(
-    _ listener: Listener, _ eventfds: Eventfds?
+    _ listener: Listener, _ eventfds: Eventfds?, _ watch: ChildWatch
   ) throws(TransportError) -> (OpenFiles, ScratchTree) {
     let sys = options.sysfs.map { [SysDirectory(tree: $0)] } ?? []
     let tree = CombinedTree(trees: [DeviceDirectory(vfio: vfio)] + sys)
-    let scratch = ScratchTree(tree, in: options.temporaryDirectory)
+    let owners = NodeOwners()
+    let scratch = ScratchTree(tree, owners: owners, in: options.temporaryDirectory)
     do throws(Errno) {
       let files = try OpenFiles()
       let events = try EventMonitor()
       var clients = ClientServices(
         events: events, logger: logger,
-        rightsNeeded: "vfio-cused run needs the right to trace its clients", isOneTree: true
-      ) { identity in
-        files.file(OpenFiles.Key(identity))?.file
-      }
+        rightsNeeded: "vfio-cused run needs the right to trace its clients", isOneTree: true,
+        isDevice: { files.file(OpenFiles.Key($0)) != nil },
+        file: { identity, _, _ in files.file(OpenFiles.Key(identity))?.file })
       clients.canMap = true
+      clients.canMapRegisters = true
       if let eventfds {
         clients.eventfd = { (thread, fd) throws(Errno) in
           try eventfds.copy(of: fd, thread, events)
         }
       }
-      let owners = NodeOwners()
       vfio.observeGroups { event in
         if case .vanished(let group) = event { owners.forget("/dev/vfio/\(group)") }
       }
-      let calls = FileCalls(files: files, clients: clients, work: work, logger: logger)
+      let calls = FileCalls(
+        files: files, clients: clients, work: work, logger: logger, admit: watch.admit)
       let dispatcher = Dispatcher(
-        files: calls, paths: PathCalls(tree: tree, scratch: scratch, files: files, owners: owners),
+        files: calls,
+        paths: PathCalls(
+          tree: tree, scratch: scratch, files: files, owners: owners,
+          workingDirectories: WorkingDirectories(watch: watch, logger: logger)),
         eventfds: eventfds)
       try files.start()
       try Receivers(listener) { dispatcher.handle($0) }.start()
@@ -126,14 +130,19 @@ public struct SupervisorTransport: Sendable {
 }
 
 extension ChildWatch {
-  fileprivate func starting() throws(TransportError) {
-    do throws(Errno) { try start() } catch {
+  fileprivate func starting(_ trap: RegisterTrap) throws(TransportError) {
+    do throws(Errno) { try start(trap) } catch {
       throw TransportError(.system, "cannot start a thread: \(error)")
     }
   }
 }
 
 extension OpenFiles.Key {
+  init(_ mapping: VMA) {
+    device = UInt64(mapping.deviceMajor) << 32 | UInt64(mapping.deviceMinor)
+    inode = mapping.inode
+  }
+
   init(_ identity: FileIdentity) {
     device = UInt64(identity.fileSystem.major) << 32 | UInt64(identity.fileSystem.minor)
     inode = identity.inode

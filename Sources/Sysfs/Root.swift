@@ -3,21 +3,37 @@ import VFIOCore
 
 extension SysfsDirectory {
   private enum RootName: String, CaseIterable, Sendable {
-    case bus, `class`, devices, kernel
+    case bus, `class`, devices, kernel, module
   }
 
   static func root(_ machine: SysfsMachine) -> SysfsDirectory {
     SysfsDirectory(RootName.self, isShared: true) { name in
       switch name {
-      case .bus: .directory(.only("pci", .pciBus(machine)))
+      case .bus: .directory(.buses(machine))
       case .class: .directory(.classes(machine))
       case .devices: .directory(.devices(machine))
       // Linux has it since 3.6.
       case .kernel:
         machine.options.dialect == .mainline
           ? .directory(.only("iommu_groups", .iommuGroups(machine))) : nil
+      case .module: .directory(.modules(machine))
       }
     }
+  }
+
+  /// `/sys/bus`
+  private static func buses(_ machine: SysfsMachine) -> SysfsDirectory {
+    SysfsDirectory(
+      isShared: true,
+      names: { [PCIBus.name, PlatformBus.name] + machine.otherBuses },
+      child: { name in
+        switch name {
+        case PCIBus.name: .directory(.pciBus(machine))
+        case PlatformBus.name: .directory(.platformBus(machine))
+        default:
+          machine.otherBuses.contains(name) ? .directory(.otherBus(name, machine)) : nil
+        }
+      })
   }
 
   /// `/sys/class`; Linux has `vfio-dev` since 6.1.
@@ -44,13 +60,20 @@ extension SysfsDirectory {
   private static func devices(_ machine: SysfsMachine) -> SysfsDirectory {
     let virtual = only("vfio", .vfioDevices(machine))
     return SysfsDirectory(
-      isShared: true, names: { machine.rootBuses.map { "pci\($0)" } + ["virtual"] },
+      isShared: true,
+      names: {
+        let others = machine.otherBuses.filter { $0 != "virtual" }
+        return machine.rootBuses.map { "pci\($0)" } + others + [PlatformBus.name, "virtual"]
+      },
       child: { name in
         if name == "virtual" { return .directory(virtual) }
-        guard name.hasPrefix("pci"), let bus = PCIBusAddress(String(name.dropFirst(3))),
+        if name == PlatformBus.name { return .directory(.platformDevices(machine)) }
+        if name.hasPrefix("pci"), let bus = PCIBusAddress(String(name.dropFirst(3))),
           "pci\(bus)" == name, machine.isRootBus(bus)
-        else { return nil }
-        return .directory(.slots(on: bus, machine, isShared: true))
+        {
+          return .directory(.slots(on: bus, machine, isShared: true))
+        }
+        return machine.otherBuses.contains(name) ? .directory(.devices(on: name, machine)) : nil
       })
   }
 

@@ -1,21 +1,26 @@
 import DeviceKit
 import VFIOCore
 
-/// The machine behind the tree: the bus, the groups, and where in `/sys/devices` everything stands.
+/// The machine behind the tree: the buses, the groups, and where in `/sys/devices` everything stands.
 final class SysfsMachine: Sendable {
   let bus: PCIBus
+  let platform: PlatformBus
   let vfio: VFIO
   let options: SysfsOptions
-  let drivers: DriverCore
+  let drivers: DriverCore<PCIBus>
+  let platformDrivers: DriverCore<PlatformBus>
   let vfioDevices: VFIODevices
 
-  init(bus: PCIBus, vfio: VFIO, options: SysfsOptions) {
+  init(bus: PCIBus, platform: PlatformBus, vfio: VFIO, options: SysfsOptions) {
     self.bus = bus
+    self.platform = platform
     self.vfio = vfio
     self.options = options
     vfioDevices = VFIODevices(bus, options.dialect)
     drivers = DriverCore(
       bus: bus, vfioName: options.dialect.vfioDriver, hostDrivers: options.hostDrivers)
+    platformDrivers = DriverCore(
+      bus: platform, vfioName: options.dialect.vfioPlatformDriver, hostDrivers: [])
   }
 
   /// What is at an address.
@@ -59,6 +64,23 @@ final class SysfsMachine: Sendable {
       number = bridge.address.busAddress
     }
     return ["devices", "pci\(number)"] + path.reversed()
+  }
+
+  /// Where a device of any bus stands; nil where there is no such device now.
+  func path(of device: VFIOCore.Device) -> [String]? {
+    switch device.group.bus {
+    case PCIBus.name:
+      guard case (let address, .function(let function))? = slot(named: device.name),
+        function.group == device.group
+      else { return nil }
+      return path(of: address)
+    case PlatformBus.name:
+      return platform.device(named: device.name)?.group == device.group
+        ? Self.path(ofPlatformDevice: device.name) : nil
+    default:
+      return self.device(device.name, on: device.group.bus) == device
+        ? path(ofDevice: device.name, on: device.group.bus) : nil
+    }
   }
 
   func path(of group: GroupID) -> [String] {

@@ -48,6 +48,7 @@ public struct SysfsDirectory: Sendable {
 /// A file of the emulated `/sys`.
 public struct SysfsFile: Sendable {
   public typealias Read = @Sendable () throws(Errno) -> [UInt8]
+  public typealias WritePart = @Sendable (_ offset: Int, _ bytes: [UInt8]) throws(Errno) -> Int
   public typealias Write = @Sendable ([UInt8]) throws(Errno) -> SysfsWrite
 
   public var permissions: FilePermissions
@@ -60,10 +61,14 @@ public struct SysfsFile: Sendable {
   /// Takes one `write` whole, a trailing newline or none, and acts. Nil where it cannot be opened for
   /// writing: `EACCES`.
   public var write: Write?
+  /// The same for one that is written in parts, each at its offset: gives how many bytes it took.
+  public var writePart: WritePart?
   /// As the kernel's binary attributes: every read sees what it holds then.
   public var isBinary = false
   /// How many bytes it has for whoever is no administrator; nil for all.
   public var unprivilegedSize: Int?
+
+  public var isWritable: Bool { write != nil || writePart != nil }
 
   init(_ permissions: UInt16, size: UInt64 = 4096, read: Read? = nil, write: Write? = nil) {
     self.permissions = FilePermissions(rawValue: CInterop.Mode(permissions))

@@ -23,7 +23,7 @@ public struct SysfsOptions: Sendable {
 }
 
 /// Which VFIO the tree belongs to; both have the same PCI bus.
-public enum SysfsDialect: Sendable, CaseIterable {
+public enum SysfsDialect: String, Sendable, CaseIterable {
   /// The document of 2011: the driver `vfio`, groups `pci:240` with their devices, `iommu_group` a file.
   case draft2011
   /// Linux since 3.6: the driver `vfio-pci`, groups `240`, `iommu_group` a symlink into
@@ -35,6 +35,14 @@ public enum SysfsDialect: Sendable, CaseIterable {
     switch self {
     case .draft2011: "vfio"
     case .mainline: "vfio-pci"
+    }
+  }
+
+  /// The name of the bus driver vfio-platform; the document names its drivers the same on every bus.
+  var vfioPlatformDriver: String {
+    switch self {
+    case .draft2011: "vfio"
+    case .mainline: "vfio-platform"
     }
   }
 

@@ -3,19 +3,30 @@ public import VFIOCore
 
 /// The emulated `/sys`: names, contents, and what writing does.
 ///
-/// A view of a machine's PCI bus and VFIO groups. Nothing is kept: every look computes what it shows, so
+/// A view of a machine's buses and VFIO groups. Nothing is kept: every look computes what it shows, so
 /// that the tree is always true. How it is shown, mounted or merged into the machine's own, is not its
 /// business, and neither are callers: it does not check permissions. Calls come from any thread.
 public struct SysfsTree: Sendable {
   /// The directory `/sys` itself.
   public let root: SysfsDirectory
+  private let machine: SysfsMachine
 
   /// - Parameters:
   ///   - bus: whose functions are shown; `vfio` must be the core that it is on.
-  ///   - options: what the bus does not know.
-  public init(bus: PCIBus, vfio: VFIO, options: SysfsOptions = SysfsOptions()) {
-    let machine = SysfsMachine(bus: bus, vfio: vfio, options: options)
+  ///   - platform: the same for platform devices.
+  ///   - options: what the buses do not know.
+  public init(
+    bus: PCIBus, platform: PlatformBus, vfio: VFIO, options: SysfsOptions = SysfsOptions()
+  ) {
+    let machine = SysfsMachine(bus: bus, platform: platform, vfio: vfio, options: options)
+    self.machine = machine
     root = .root(machine)
+  }
+
+  /// Whether a device or a bus has this name, which does not look like one: those that are not on PCI.
+  public func hasDevice(named name: String) -> Bool {
+    if machine.platform.device(named: name) != nil { return true }
+    return machine.otherBuses.contains { $0 == name || machine.device(name, on: $0) != nil }
   }
 
   /// What `path` leads to, no symlink followed: the kernel's walk, one component at a time.

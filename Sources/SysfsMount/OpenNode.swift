@@ -41,6 +41,11 @@ enum OpenNode {
       return all.prefix(limit).dropFirst(max(0, offset)).prefix(size)
     }
 
+    /// - Returns: how many bytes were taken; nil for a file that takes its writes whole.
+    func writePart(_ bytes: [UInt8], at offset: Int) throws(Errno) -> Int? {
+      try file.writePart?(offset, bytes)
+    }
+
     /// Takes what sysfs takes of one write, a page, and acts.
     func write(_ bytes: [UInt8]) throws(Errno) -> SysfsWrite {
       guard let write = file.write else { throw .badFileDescriptor }

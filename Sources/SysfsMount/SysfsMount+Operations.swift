@@ -42,9 +42,10 @@ extension SysfsMount {
     ops.read = { request, _, size, offset, info in
       SysfsMount.of(request).read(Request(request), info?.pointee.fh ?? 0, size, offset)
     }
-    ops.write = { request, _, data, size, _, info in
+    ops.write = { request, _, data, size, offset, info in
       SysfsMount.of(request).write(
-        Request(request), info?.pointee.fh ?? 0, UnsafeRawBufferPointer(start: data, count: size))
+        Request(request), info?.pointee.fh ?? 0, UnsafeRawBufferPointer(start: data, count: size),
+        at: Int(offset))
     }
     ops.release = { request, _, info in
       OpenNode.release(info?.pointee.fh ?? 0, OpenNode.File.self)

@@ -171,7 +171,7 @@ package final class SysfsMount: SessionHandler, @unchecked Sendable {
     }
     let access = (info?.pointee.flags ?? 0) & O_ACCMODE
     // For root as well (kernfs_fop_open of fs/kernfs/file.c).
-    if access != O_WRONLY && file.read == nil || access != O_RDONLY && file.write == nil {
+    if access != O_WRONLY && file.read == nil || access != O_RDONLY && !file.isWritable {
       return request.fail(.permissionDenied)
     }
     let handle = OpenNode.retainedHandle(
@@ -196,7 +196,8 @@ package final class SysfsMount: SessionHandler, @unchecked Sendable {
 
   /// Acts on another thread, for that can make nodes, which our own requests are for, or wait.
   func write(
-    _ request: consuming Request, _ handle: UInt64, _ bytes: UnsafeRawBufferPointer
+    _ request: consuming Request, _ handle: UInt64, _ bytes: UnsafeRawBufferPointer,
+    at offset: Int
   ) {
     guard let open = OpenNode.node(handle, OpenNode.File.self), let session else {
       return request.fail(.badFileDescriptor)
@@ -205,6 +206,9 @@ package final class SysfsMount: SessionHandler, @unchecked Sendable {
     let pending = request.later(of: session)
     work.run { [work] in
       do throws(Errno) {
+        if let count = try open.writePart(bytes, at: offset) {
+          return pending.answer { $0.written(count) }
+        }
         switch try open.write(bytes) {
         case .done:
           pending.answer { $0.written(bytes.count) }

@@ -38,7 +38,7 @@ public final class ProcessClient: Client {
   }
 
   public func file(_ fd: Int32) throws(Errno) -> (any VFIOFile)? {
-    shared.file(try thread.identify(fd))
+    shared.file(try thread.identify(fd), thread, fd)
   }
 
   public func eventfd(_ fd: Int32) throws(Errno) -> any EventSignal {
@@ -47,6 +47,8 @@ public final class ProcessClient: Client {
   }
 
   public var canMap: Bool { shared.canMap }
+
+  public var canMapRegisters: Bool { shared.canMapRegisters }
 
   public func lockedMemoryLimit() throws(Errno) -> UInt64 {
     try thread.lockedMemoryLimit()
@@ -60,20 +62,26 @@ public struct ClientServices: Sendable {
   let logger: Logger
   /// What to do where a client cannot be examined: the end of a sentence.
   let rightsNeeded: String
-  /// The VFIO file that a descriptor with this identity leads to.
-  let file: @Sendable (FileIdentity) -> (any VFIOFile)?
+  /// The VFIO file that a descriptor with this identity leads to, that of a client.
+  let file: @Sendable (FileIdentity, ClientThread, Int32) -> (any VFIOFile)?
   /// Finds an eventfd of a client where we may not take copies of its descriptors; nil where we may.
   public var eventfd: (@Sendable (ClientThread, Int32) throws(Errno) -> any EventSignal)?
 
   /// Whether clients can map what a file's `mmap` gives.
   public var canMap = false
 
-  /// - Parameter isOneTree: as `AddressSpaceTable` has it.
+  /// Whether we see each access to registers that clients map.
+  public var canMapRegisters = false
+
+  /// - Parameters:
+  ///   - isOneTree: as `AddressSpaceTable` has it.
+  ///   - isDevice: as `AddressSpaceTable` has it.
   public init(
     events: EventMonitor, logger: Logger, rightsNeeded: String, isOneTree: Bool = false,
-    file: @escaping @Sendable (FileIdentity) -> (any VFIOFile)?
+    isDevice: @escaping @Sendable (VMA) -> Bool = { _ in false },
+    file: @escaping @Sendable (FileIdentity, ClientThread, Int32) -> (any VFIOFile)?
   ) {
-    addressSpaces = AddressSpaceTable(isOneTree: isOneTree)
+    addressSpaces = AddressSpaceTable(isOneTree: isOneTree, isDevice: isDevice)
     self.events = events
     self.logger = logger
     self.rightsNeeded = rightsNeeded

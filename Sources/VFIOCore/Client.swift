@@ -28,9 +28,14 @@ public protocol Client: ClientMemory {
   /// Whether the caller can map a file's `VFIOFile.memory`, which its transport decides: no region is said to
   /// be mappable else.
   var canMap: Bool { get }
+
+  /// Whether its transport sees each access to registers that the caller maps.
+  var canMapRegisters: Bool { get }
 }
 
 extension Client {
   /// Most ways to a client have no mmap.
   public var canMap: Bool { false }
+
+  public var canMapRegisters: Bool { false }
 }

@@ -16,15 +16,16 @@ public struct MapRequest: Hashable, Sendable {
   }
 }
 
-/// What stands behind a mapping of an open file: a part of a memory file, as long as the request says.
+/// What stands behind a mapping of an open file: a part of a memory file, as long as the request says; or
+/// registers, where each access is to be brought to the open file's `load` and `store`.
 public struct MapBacking: Sendable {
-  /// The open file's `VFIOFile.memory`.
-  public var memory: SharedMemory
+  /// The open file's `VFIOFile.memory`, nil for registers.
+  public var memory: SharedMemory?
   /// Bytes from the start of the memory file. A device's region `i` starts at `i << 40`, as on its
   /// descriptor, so that this is the request's own offset.
   public var offset: UInt64
 
-  public init(memory: SharedMemory, offset: UInt64) {
+  public init(memory: SharedMemory?, offset: UInt64) {
     self.memory = memory
     self.offset = offset
   }

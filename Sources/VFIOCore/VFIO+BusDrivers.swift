@@ -23,7 +23,7 @@ extension VFIO {
       registry.groups[device.group]?.devices[device.name] = .init(ops: ops, port: port)
       guard let set = registry.set(of: device.group) else { return false }
       if let use = set.use { port.attach(to: use.domain) }
-      return set.openCount > 0
+      return set.openCount > 0 && set.container == nil
     }
     logger.info("device added", metadata: metadata(device))
     if mustClaim { claim(device, ops) }
@@ -93,7 +93,10 @@ extension VFIO {
         throw .invalidArgument
       }
       if member.unbind != nil { throw .resourceBusy }
-      if let set = registry.set(of: device.group), set.openCount > 0 {
+      let set = registry.set(of: device.group)
+      // In a container it is the device alone that has to be let go.
+      let isUsed = set?.container == nil ? set?.openCount ?? 0 > 0 : member.openCount > 0
+      if isUsed {
         registry.groups[device.group]?.devices[device.name]?.unbind = completion
       } else {
         registry.unbind(device, &aftermath)
@@ -101,6 +104,20 @@ extension VFIO {
       }
     }
     logger.info("device unbinding", metadata: metadata(device))
+    requestBack(device)
+  }
+
+  /// Asks the client that has the device for it, again and again while its unbind waits.
+  private func requestBack(_ device: Device) {
+    let waiting = look { registry -> (any DeviceOps, DeviceData)? in
+      guard let member = registry.member(device), member.unbind != nil, let data = member.data,
+        let ops = member.ops.mainline, registry.containerSet(of: device.group) != nil
+      else { return nil }
+      return (ops, data)
+    }
+    guard let (ops, data) = waiting else { return }
+    ops.request(data)
+    drains?.after(.seconds(10)) { [weak self] in self?.requestBack(device) }
   }
 
   /// Takes back an unbind that waits, and a deletion with it: the device stays bound.
@@ -124,19 +141,41 @@ extension VFIO {
 
   /// Checks that a driver of the host may take the device now: a group in use stays whole.
   ///
-  /// While no vfio bus driver has the device either, its group does not come into use. So a bus that
-  /// gives a device to one driver at a time and asks under the same lock is not overtaken.
+  /// While no vfio bus driver has the device either, its group does not come into use by the draft's rules. So
+  /// a bus that gives a device to one driver at a time and asks under the same lock is not overtaken.
   ///
   /// - Throws: `ENODEV` when the device was never added, `EBUSY` when vfio has it or its group is in use.
   public func checkHostMayTake(_ device: Device) throws(Errno) {
-    let (member, isInUse) = look { registry in
-      (registry.member(device), registry.set(of: device.group).map { $0.openCount > 0 } ?? false)
+    if let error = look({ $0.reasonToKeepHostFrom(device) }) { throw error }
+  }
+
+  /// A driver of the host takes the device, which by today's rules alone makes its group unsafe for clients.
+  ///
+  /// - Throws: as `checkHostMayTake`.
+  public func hostTakes(_ device: Device) throws(Errno) {
+    try update { registry, _ throws(Errno) in
+      if let error = registry.reasonToKeepHostFrom(device) { throw error }
+      registry.groups[device.group]?.devices[device.name]?.hasHostDriver = true
     }
-    guard let member else { throw .operationNotSupportedByDevice }
-    if isInUse || member.data != nil { throw .resourceBusy }
+  }
+
+  /// The driver of the host has let go of the device.
+  public func hostLeaves(_ device: Device) {
+    registryUpdate { registry, _ in
+      registry.groups[device.group]?.devices[device.name]?.hasHostDriver = false
+    }
   }
 
   private func metadata(_ device: Device) -> Logger.Metadata {
     ["device": "\(device)", "group": "\(device.group)"]
+  }
+}
+
+extension Registry {
+  fileprivate func reasonToKeepHostFrom(_ device: Device) -> Errno? {
+    guard let member = member(device), let set = set(of: device.group) else {
+      return .operationNotSupportedByDevice
+    }
+    return set.openCount > 0 || set.container != nil || member.data != nil ? .resourceBusy : nil
   }
 }

@@ -41,10 +41,11 @@ extension VFIO {
       return [set, registry.setToJoin(set, for: caller)].compactMap(\.self)
         .compactMap { registry.sets[$0] }.flatMap(registry.members)
     }
-    guard let found = candidates.first(where: { $0.member.ops.match($0.device, name) }) else {
-      throw .operationNotSupportedByDevice
+    var found: Device?
+    for (device, member) in candidates where found == nil {
+      if try member.ops.match(device, name) { found = device }
     }
-    let device = found.device
+    guard let device = found else { throw .operationNotSupportedByDevice }
     let (ops, data) = try update { registry, aftermath throws(Errno) in
       let own = try registry.usableSet(of: group, for: caller)
       let target = registry.setToJoin(own, for: caller)
@@ -76,6 +77,7 @@ extension VFIO {
     registryUpdate { registry, aftermath in
       registry.groups[group]?.openCount -= 1
       if registry.groups[group]?.openCount == 0 { registry.groups[group]?.staysApart = false }
+      registry.leaveUnused(group, &aftermath)
       if let set = registry.groups[group]?.set { registry.settle(set, &aftermath) }
     }
   }
@@ -84,7 +86,11 @@ extension VFIO {
   func close(_ device: Device) {
     registryUpdate { registry, aftermath in
       registry.groups[device.group]?.devices[device.name]?.openCount -= 1
-      if let set = registry.groups[device.group]?.set { registry.closeOne(of: set, &aftermath) }
+      if registry.containerSet(of: device.group) != nil {
+        registry.closeContained(device, &aftermath)
+      } else if let set = registry.groups[device.group]?.set {
+        registry.closeOne(of: set, &aftermath)
+      }
     }
   }
 
@@ -118,7 +124,7 @@ extension VFIO {
 extension Registry {
   /// Whether the group's set belongs to somebody else than `caller`.
   func isForeign(_ group: GroupID, to caller: any AddressSpace) -> Bool {
-    set(of: group)?.use.map { $0.owner !== caller } ?? false
+    set(of: group)?.use?.owner.map { $0 !== caller } ?? false
   }
 
   /// The set of `group`, where `caller` may open its IOMMU.

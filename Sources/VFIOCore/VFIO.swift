@@ -13,7 +13,7 @@ public final class VFIO: Sendable {
   let logger: Logger
   private let registry: Mutex<Registry>
   private let iommu = Mutex(IOMMUOptions())
-  private let drains: (any Scheduler)?
+  let drains: (any Scheduler)?
 
   /// - Parameters:
   ///   - merging: which groups can be merged.
@@ -29,7 +29,15 @@ public final class VFIO: Sendable {
 
   /// Says anew which groups can be merged; sets that are merged stay so.
   public func setMerging(_ merging: Merging) {
-    registryUpdate { registry, _ in registry.merging = merging }
+    changeMerging { $0 = merging }
+  }
+
+  /// Which groups can be merged.
+  public var merging: Merging { look { $0.merging } }
+
+  /// Changes which groups can be merged, as for groups that are plugged in; sets that are merged stay so.
+  public func changeMerging(_ change: (inout Merging) -> Void) {
+    registryUpdate { registry, _ in change(&registry.merging) }
   }
 
   /// Says what the IOMMU can do, from the next domain on.
@@ -56,11 +64,13 @@ public final class VFIO: Sendable {
 
   /// Opens a group's node for the draft ABI.
   ///
-  /// - Throws: `ENODEV` when there is no such group.
+  /// - Throws: `ENODEV` when there is no such group, `EBUSY` while it is used through today's.
   public func openGroup(_ id: GroupID) throws(Errno) -> any VFIOFile {
     try update { registry, _ throws(Errno) in
-      guard registry.groups[id] != nil else { throw .operationNotSupportedByDevice }
+      guard let group = registry.groups[id] else { throw .operationNotSupportedByDevice }
+      guard group.abi == .draft2011 || registry.isIdle(id) else { throw .resourceBusy }
       registry.groups[id]?.openCount += 1
+      registry.groups[id]?.abi = .draft2011
     }
     logger.debug("group opened", metadata: ["group": "\(id)"])
     return GroupFile(vfio: self, id: id)
@@ -68,14 +78,13 @@ public final class VFIO: Sendable {
 
   /// Tells `observer` of the groups there are, as appeared, and from then on of every change, in order.
   ///
-  /// Called for one event at a time with no lock held, on the thread that made the change or on one that
-  /// was telling of an earlier one. An observer cannot be taken back.
+  /// A group that comes and goes faster than the observer takes it is not told of: of one group, no more than
+  /// a going and a coming wait. Called for one event at a time with no lock held, on the thread that made the
+  /// change or on one that was telling of an earlier one. An observer cannot be taken back.
   public func observeGroups(_ observer: @escaping @Sendable (GroupEvent) -> Void) {
     registry.withLock { registry in
-      registry.observers.append(observer)
-      for id in registry.groups.keys.sorted(by: Registry.inOrder) {
-        registry.events.append((.appeared(id), [observer]))
-      }
+      let groups = registry.groups.keys.sorted(by: Registry.inOrder)
+      registry.subscribers.append(Subscriber(observer, groups: groups))
     }
     deliverEvents()
   }
@@ -124,14 +133,15 @@ public final class VFIO: Sendable {
   private func deliverEvents() {
     var isMine = false
     while true {
-      let next = registry.withLock { registry -> (GroupEvent, [Registry.Observer])? in
+      let next = registry.withLock { registry -> (GroupEvent, Registry.Observer)? in
         guard isMine || !registry.isDelivering else { return nil }
-        isMine = !registry.events.isEmpty
+        let next = registry.takeEvent()
+        isMine = next != nil
         registry.isDelivering = isMine
-        return isMine ? registry.events.removeFirst() : nil
+        return next
       }
-      guard let (event, observers) = next else { return }
-      for observer in observers { observer(event) }
+      guard let (event, observer) = next else { return }
+      observer(event)
     }
   }
 }

@@ -1,5 +1,7 @@
 public import ClientAccess
+public import DeviceKit
 public import SystemPackage
+public import VFIOABI
 
 /// An open file description: what the kernel's `struct file` is to a VFIO driver.
 ///
@@ -9,6 +11,9 @@ public import SystemPackage
 public protocol VFIOFile: AnyObject, Sendable {
   /// For the log and for people: `group pci:240`, `device 0000:06:0d.0`.
   var description: String { get }
+
+  /// Which requests it knows, for people who trace them.
+  var requests: RequestSet { get }
 
   /// Answers `ioctl(fd, request, argument)`.
   ///
@@ -34,11 +39,41 @@ public protocol VFIOFile: AnyObject, Sendable {
   /// - Throws: `ENODEV` where this kind of file cannot be mapped, `EINVAL` where that part cannot.
   func mmap(_ request: MapRequest) throws(Errno) -> MapBacking
 
+  /// A client reads `width` bytes of registers that it has mapped, at `offset` of the file.
+  ///
+  /// - Throws: what raises SIGBUS in the client.
+  func load(at offset: UInt64, width: AccessWidth) throws(Errno) -> UInt64
+
+  /// The same for a write.
+  func store(at offset: UInt64, width: AccessWidth, value: UInt64) throws(Errno)
+
+  /// Whether the file has a position that lseek(2) moves; without, that fails with `ESPIPE`.
+  var hasPosition: Bool { get }
+
+  /// Whether a descriptor that an ioctl hands out for it is closed by exec.
+  var closesOnExec: Bool { get }
+
   /// The last copy of the descriptor is gone.
   func release()
 }
 
 extension VFIOFile {
+  public var requests: RequestSet { .draft2011 }
+
+  public func load(at offset: UInt64, width: AccessWidth) throws(Errno) -> UInt64 {
+    throw .ioError
+  }
+
+  public func store(at offset: UInt64, width: AccessWidth, value: UInt64) throws(Errno) {
+    throw .ioError
+  }
+
+  /// As files without `llseek` had one when the draft was written (fs/read_write.c).
+  public var hasPosition: Bool { true }
+
+  /// As the draft's descriptors are.
+  public var closesOnExec: Bool { false }
+
   /// The answer of a file without `read` (fs/read_write.c).
   public func read(
     at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer

@@ -4,17 +4,20 @@ import DeviceKit
 import Glibc
 import Logging
 import SoftIOMMU
+import Synchronization
 import Sysfs
 import SystemPackage
 import Threads
 import VFIOCore
 
 /// The machine that clients see: buses and devices as the topology has them.
-struct Machine {
+final class Machine: Sendable {
   let vfio: VFIO
-  private let pci: PCIBus
-  private let platform: PlatformBus
+  let pci: PCIBus
+  let platform: PlatformBus
   private let models: Models
+  /// Who plugs in chooses numbers for groups: one at a time.
+  private let plugging = Mutex(())
 
   /// - Parameters:
   ///   - topology: a topology file; nil for the document's machine.
@@ -35,45 +38,58 @@ struct Machine {
     var iommu = IOMMUOptions(topology.iommu)
     iommu.ignoresLockLimit = ignoresMemlock
     vfio.setIOMMU(iommu)
-    vfio.setMerging(Merging(topology, isAutomatic: mergesAutomatically))
+    vfio.setMerging(
+      Merging(policy: Merging.Policy(topology.iommu.merge), isAutomatic: mergesAutomatically))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     platform = PlatformBus(vfio: vfio, scheduler: scheduler, logger: logger)
     try plug(topology)
   }
 
-  /// Plugs in buses, bridges and devices: all of them, or none where one cannot be.
-  func plug(_ topology: Topology) throws {
-    var plugged: [PCIAddress] = []
-    var pluggedPlatform: [String] = []
-    do {
-      for bridge in topology.bridges {
-        try pci.add(
-          PCIBridge(
-            address: bridge.address, secondary: bridge.secondary,
-            vendorID: bridge.identity.vendorID, deviceID: bridge.identity.deviceID,
-            revision: bridge.identity.revision))
-        plugged.append(bridge.address)
+  /// Plugs in buses, bridges and devices: all of them, or none where one cannot be. At any time.
+  ///
+  /// A device joins a group that is there only by naming it; groups without numbers get new ones. What the topology
+  /// says of the IOMMU and of plug-ins is for the start alone.
+  ///
+  /// - Throws: `BusError` for what cannot be plugged in, with a sentence that says why.
+  func plug(_ topology: Topology) throws(BusError) {
+    try plugging.withLock { _ throws(BusError) in
+      let plan = plan(topology)
+      let coherency = plan.coherency(in: vfio)
+      vfio.changeMerging { $0.noncoherent = coherency.after }
+      var rollback: [@Sendable () -> Void] = []
+      do throws(BusError) {
+        for bridge in topology.bridges {
+          try pci.add(PCIBridge(bridge))
+          rollback.append { [pci] in _ = try? pci.remove(bridge.address) }
+        }
+        for device in plan.devices {
+          guard let kind = models.pciKind(of: device) else { continue }
+          try pci.add(
+            address: device.address, kind: kind, group: device.group,
+            driver: BusDriver(device.driver))
+          rollback.append { [pci] in _ = try? pci.remove(device.address) }
+        }
+        for device in plan.platformDevices {
+          guard let kind = models.platformKind(named: device.model) else { continue }
+          try platform.add(
+            name: device.name, kind: kind, group: device.group, driver: BusDriver(device.driver))
+          rollback.append { [platform] in _ = try? platform.remove(device.name) }
+        }
+      } catch {
+        // What is behind a bridge goes with it.
+        for step in rollback { step() }
+        vfio.changeMerging { $0.noncoherent = coherency.before }
+        throw error
       }
-      for device in topology.resolvedDevices() {
-        guard let kind = models.pciKind(of: device) else { continue }
-        try pci.add(
-          address: device.address, kind: kind, group: device.group,
-          driver: PCIBus.Driver(device.driver))
-        plugged.append(device.address)
-      }
-      for device in topology.resolvedPlatformDevices() {
-        guard let kind = models.platformKind(named: device.model) else { continue }
-        try platform.add(
-          name: device.name, kind: kind, group: device.group,
-          driver: PlatformBus.Driver(device.driver))
-        pluggedPlatform.append(device.name)
-      }
-    } catch {
-      // What is behind a bridge goes with it.
-      for address in plugged { _ = try? pci.remove(address) }
-      for name in pluggedPlatform { try? platform.remove(name) }
-      throw error
     }
+  }
+
+  private func plan(_ topology: Topology) -> PlugPlan {
+    PlugPlan(
+      devices: topology.resolvedDevices(besides: pci.groupNumbers),
+      platformDevices: topology.resolvedPlatformDevices(
+        besides: Set(platform.devices.map(\.group.number))),
+      isPlatformCoherent: topology.platform.isCacheCoherent)
   }
 
   /// Unplugs a device, or a bridge with everything behind it, once nobody uses it any more.
@@ -83,18 +99,27 @@ struct Machine {
   @discardableResult
   func unplug(
     _ address: PCIAddress, completion: @escaping @Sendable () -> Void = {}
-  ) throws(PCIBusError) -> UnbindWait {
+  ) throws(BusError) -> UnbindWait {
     try pci.remove(address, completion: completion)
+  }
+
+  /// Unplugs a platform device, once nobody uses it any more; otherwise as the other.
+  @discardableResult
+  func unplug(
+    platformDevice name: String, completion: @escaping @Sendable () -> Void = {}
+  ) throws(BusError) -> UnbindWait {
+    try platform.remove(name, completion: completion)
   }
 
   /// What stands in `/sys`, where group nodes have these numbers.
   func sysfs(
+    _ dialect: SysfsDialect,
     deviceNumber: @escaping @Sendable (VFIOCore.GroupID) -> SysfsDeviceNumber?
   ) -> SysfsTree {
     SysfsTree(
-      bus: pci, vfio: vfio,
+      bus: pci, platform: platform, vfio: vfio,
       options: SysfsOptions(
-        deviceNumber: deviceNumber,
+        dialect: dialect, deviceNumber: deviceNumber,
         processors: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
   }
 
@@ -114,7 +139,7 @@ extension IOMMUOptions {
   }
 }
 
-extension PCIBus.Driver {
+extension BusDriver {
   init(_ driver: Topology.Driver) {
     self =
       switch driver {
@@ -122,19 +147,6 @@ extension PCIBus.Driver {
       case .host(let name): .host(name)
       case .none: .none
       }
-  }
-}
-
-extension Merging {
-  fileprivate init(_ topology: Topology, isAutomatic: Bool) {
-    let pci = topology.resolvedDevices().filter { !$0.isCacheCoherent }
-      .map { VFIOCore.GroupID(bus: PCIBus.name, number: $0.group) }
-    let platform = topology.resolvedPlatformDevices()
-      .filter { _ in !topology.platform.isCacheCoherent }
-      .map { VFIOCore.GroupID(bus: PlatformBus.name, number: $0.group) }
-    self.init(
-      policy: Policy(topology.iommu.merge), noncoherent: Set(pci + platform),
-      isAutomatic: isAutomatic)
   }
 }
 

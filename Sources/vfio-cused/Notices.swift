@@ -12,5 +12,6 @@ enum ServiceManager {
 /// Writes one line for people; the log goes elsewhere.
 func say(_ sentence: String) {
   let line = Array("vfio-cused: \(sentence)\n".utf8)
+  // SAFETY: the array's own storage, for the length of the call.
   _ = line.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }

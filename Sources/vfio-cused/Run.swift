@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import PluginHost
 import SupervisorTransport
+import Sysfs
 import Threads
 import Transport
 import VFIOCore
@@ -31,6 +32,9 @@ struct Run: ParsableCommand {
       descriptor of it is handed out.
       """)
   var autoMerge = false
+
+  @Option(help: SysfsDialect.help)
+  var dialect = SysfsDialect.draft2011
 
   @Option(
     help: ArgumentHelp(
@@ -73,7 +77,7 @@ struct Run: ParsableCommand {
         ignoresMemlock: ignoreMemlock, scheduler: work, logger: logger)
       setenv(Self.marker, identity, 1)
       var options = try options()
-      options.sysfs = machine.sysfs { [vfio = machine.vfio] group in
+      options.sysfs = machine.sysfs(dialect) { [vfio = machine.vfio] group in
         SupervisorTransport.deviceNumber(of: group, in: vfio)
       }
       let transport = SupervisorTransport(
@@ -94,9 +98,10 @@ struct Run: ParsableCommand {
     }
   }
 
-  /// The files of the topology and the plug-ins, so that an inner run can tell whether it means the same.
+  /// The dialect and the files of the topology and the plug-ins, so that an inner run can tell whether it
+  /// means the same.
   private var identity: String {
-    ([topology.map(Self.resolved) ?? "default"] + plugin.map(Self.resolved))
+    (["\(dialect)", topology.map(Self.resolved) ?? "default"] + plugin.map(Self.resolved))
       .joined(separator: ", ")
   }
 
@@ -115,8 +120,8 @@ struct Run: ParsableCommand {
     throw TransportError(
       .unavailable,
       """
-      this runs under vfio-cused run already, with another topology (\(other)); a process tree can \
-      have one: leave the inner vfio-cused away, or give both the same --topology
+      this runs under vfio-cused run already, with another machine (\(other)); a process tree can have \
+      one: leave the inner vfio-cused away, or give both the same --topology and --dialect
       """)
   }
 
@@ -132,7 +137,9 @@ struct Run: ParsableCommand {
 
   private func options() throws -> SupervisorTransport.Options {
     var options = SupervisorTransport.Options()
-    if let directory = getenv("TMPDIR"), directory.pointee == CChar(UInt8(ascii: "/")) {
+    if let directory = getenv("TMPDIR"), directory.pointee == CChar(UInt8(ascii: "/")),
+      access(directory, W_OK | X_OK) == 0
+    {
       // SAFETY: what getenv gives ends with a NUL.
       options.temporaryDirectory = String(cString: directory)
     }

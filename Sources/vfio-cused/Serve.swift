@@ -6,6 +6,7 @@ import Glibc
 import Logging
 import PluginHost
 import ServiceLifecycle
+import Sysfs
 import Threads
 import UnixSignals
 import VFIOCore
@@ -45,11 +46,23 @@ struct Serve: AsyncParsableCommand {
       "Mount the devices' /sys there. (default: /run/vfio-cused/sys)", valueName: "directory"))
   var sysfs: String?
 
+  @Option(help: SysfsDialect.help)
+  var dialect = SysfsDialect.draft2011
+
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
 
-  @Option(help: ArgumentHelp("Permissions of the group nodes, in octal.", valueName: "mode"))
-  var mode = NodeMode(bits: 0o660)
+  @Option(
+    help: ArgumentHelp(
+      "Permissions of the group nodes, in octal. (default: 0660, of today's API 0600)",
+      valueName: "mode"))
+  var mode: NodeMode?
+
+  @Option(
+    help: ArgumentHelp(
+      "The directory of the nodes under /dev, for machines that have a vfio of their own.",
+      valueName: "name"))
+  var devPrefix = "vfio"
 
   @Option(
     help: ArgumentHelp(
@@ -58,6 +71,10 @@ struct Serve: AsyncParsableCommand {
   var owner: NodeOwner?
 
   func validate() throws {
+    let isName = devPrefix.allSatisfy { $0.isLetter || $0.isNumber || "-_".contains($0) }
+    if devPrefix.isEmpty || !isName {
+      throw ValidationError("Say a name without slashes: --dev-prefix emulated-vfio")
+    }
     if let sysfs, !sysfs.hasPrefix("/") || sysfs.hasSuffix("/") {
       throw ValidationError("Say where by an absolute path: --sysfs /run/vfio-cused/sys")
     }
@@ -73,7 +90,8 @@ struct Serve: AsyncParsableCommand {
     do {
       let daemon = try Daemon(
         topology: topology, plugins: plugin, mergesAutomatically: autoMerge,
-        ignoresMemlock: ignoreMemlock, sysfs: sysfs, options: options, logger: logger)
+        ignoresMemlock: ignoreMemlock, sysfs: sysfs, dialect: dialect, options: options,
+        logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
@@ -100,7 +118,8 @@ struct Serve: AsyncParsableCommand {
       say(reason)
       Glibc.exit(Sysexits.osError.rawValue)
     }
-    options.mode = mode.bits
+    options.mode = mode?.bits
+    options.devicePrefix = devPrefix
     options.owner = (owner ?? .root).user
     options.group = (owner ?? .root).group
     return options

@@ -59,6 +59,21 @@ static void check_stat(void)
 	CHECK_ERR(access("/dev/vfio/none", F_OK), ENOENT);
 }
 
+/* As find and tar ask: relative to the directory that they have open. */
+static void check_relative_stat(int dir)
+{
+	struct stat s;
+
+	CHECK_OK(fstatat(dir, "pci:240", &s, 0));
+	CHECK(S_ISCHR(s.st_mode));
+	CHECK_EQ(s.st_mode & 0777, 0660);
+	CHECK_EQ(s.st_uid, geteuid());
+	dir = open("/sys/bus/pci/drivers/vfio", O_RDONLY | O_DIRECTORY);
+	CHECK_OK(fstatat(dir, "bind", &s, 0));
+	CHECK_EQ(s.st_mode & 0777, 0200);
+	close(dir);
+}
+
 static void check_names(void)
 {
 	char path[4096];
@@ -78,6 +93,7 @@ static void check_names(void)
 	close(fd);
 	dir = open("/dev/vfio", O_RDONLY | O_DIRECTORY);
 	CHECK(dir >= 0);
+	check_relative_stat(dir);
 	fd = openat(dir, "pci:240", O_RDWR);
 	CHECK(fd >= 0);
 	CHECK_EQ(group_flags(fd), VFIO_GROUP_FLAGS_VIABLE);

@@ -75,6 +75,24 @@ static void check_regions(int device)
 	CHECK(!(info.flags & VFIO_REGION_INFO_FLAG_MMAP));
 }
 
+/* What follows it in our file is no memory of the device's. */
+static void check_growth(int device)
+{
+	void *ram = map(device, RAM, 0, RAM_SIZE, MAP_SHARED), *heap;
+
+	check_topic = "mremap";
+	NEED(ram != MAP_FAILED);
+	CHECK(mremap(ram, RAM_SIZE, 2 * RAM_SIZE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
+	CHECK(mremap(ram, 0, RAM_SIZE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
+	CHECK(mremap(ram, RAM_SIZE, PAGE, 0) == ram);
+	CHECK(mremap(ram, PAGE, 2 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
+	CHECK_OK(munmap(ram, PAGE));
+	heap = mmap(NULL, PAGE, PUT, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	heap = mremap(heap, PAGE, 4 * PAGE, MREMAP_MAYMOVE);
+	CHECK(heap != MAP_FAILED);
+	CHECK_OK(munmap(heap, 4 * PAGE));
+}
+
 static void check_memory(int group, int device)
 {
 	uint32_t *ram = map_ram(device, 0, 2 * PAGE), *last, *again;
@@ -149,8 +167,8 @@ static void check_refusals(int device)
 		      region_at(RAM, 0));
 	CHECK(memory == fixed);
 	munmap(fixed, PAGE);
-	CHECK_ERR(ftruncate(device, 0), EPERM);
-	CHECK_ERR(ftruncate(device, 1l << 50), EPERM);
+	CHECK_ERR(ftruncate(device, 0), EINVAL);
+	CHECK_ERR(ftruncate(device, 1l << 50), EINVAL);
 }
 
 /* Two opens are one memory, with a position each. */
@@ -284,6 +302,7 @@ int main(void)
 	device = get_device(group);
 	NEED(device >= 0);
 	check_regions(device);
+	check_growth(device);
 	check_memory(group, device);
 	check_refusals(device);
 	close(device);

@@ -68,6 +68,8 @@ static void check_writes(int device)
 	CHECK_EQ(inverted, ~value);
 	CHECK_ERR(syscall(SYS_writev, device, 8, 1), EFAULT);
 	CHECK_ERR(syscall(SYS_writev, device, &part, 1025), EINVAL);
+	CHECK_ERR(syscall(SYS_pwrite64, device, &value, SIZE_MAX, 4), EINVAL);
+	CHECK_ERR(syscall(SYS_pread64, device, &value, SIZE_MAX, 4), EINVAL);
 }
 
 static void check_positions(int device)
@@ -137,11 +139,11 @@ static void check_copies(int group)
 	close(second);
 }
 
-/* As many bytes as no register file has: right, or none. */
+/* As many bytes as no register file has: right, or none where the filter lets it pass. */
 static void check_large(int group)
 {
-	static unsigned char bytes[65536];
-	int device = get_device(group), pipes[2];
+	static unsigned char bytes[262144];
+	int first = get_device(group), device = fcntl(first, F_DUPFD_CLOEXEC, 3), pipes[2];
 	off_t from = CONFIG;
 	ssize_t count;
 
@@ -149,6 +151,8 @@ static void check_large(int group)
 	for (size_t size = 512; size <= sizeof(bytes); size *= 2) {
 		lseek(device, CONFIG, SEEK_SET);
 		count = read(device, bytes, size);
+		if (size <= 4096 || size >= 65536)
+			CHECK_EQ(count, CONFIG_SIZE);
 		CHECK(count <= 0 || (count == CONFIG_SIZE && is_config(bytes, count)));
 		lseek(device, 0, SEEK_SET);
 		memset(bytes, 0, 4);
@@ -156,7 +160,9 @@ static void check_large(int group)
 		CHECK(count <= 0 || *(uint32_t *)bytes == EDU_ID);
 	}
 	lseek(device, 0, SEEK_SET);
-	CHECK(write(device, bytes, sizeof(bytes)) < 0);
+	CHECK(write(device, bytes, 8192) < 0);
+	lseek(device, region_at(VFIO_PCI_CONFIG_REGION_INDEX + 1, 0), SEEK_SET);
+	CHECK_ERR(write(device, bytes, sizeof(bytes)), EINVAL);
 	CHECK_EQ(bar_read(device, 0), EDU_ID);
 	NEED(pipe(pipes) == 0);
 	CHECK_ERR(sendfile(pipes[1], device, NULL, 256), EINVAL);
@@ -166,6 +172,7 @@ static void check_large(int group)
 	CHECK_ERR(copy_file_range(device, &from, group, NULL, 256, 0), EINVAL);
 	close(pipes[0]);
 	close(pipes[1]);
+	close(first);
 	close(device);
 }
 

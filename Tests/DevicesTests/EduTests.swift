@@ -46,7 +46,7 @@ struct EduTests {
 
   @Test func catalogue() {
     let catalogue = DeviceCatalogue()
-    #expect(catalogue.models.map(\.name) == ["edu", "ivshmem", "testdev"])
+    #expect(catalogue.models.map(\.name) == ["edu", "ivshmem", "testdev", "virtio-net"])
     #expect(catalogue.model(named: "edu")?.kind([:]).name == "edu")
     #expect(catalogue.model(named: "edu2") == nil)
   }

@@ -60,6 +60,10 @@ clients() {
   equal "--plugin twice" 0 "$?"
 }
 
+buses() {
+  count_lines < <(timeout 60 "$cused" run --topology Tests/Plugins/topology.yaml -- Tests/Plugins/buses.sh 2>&1)
+}
+
 # A kind of which nothing can be made.
 bare() {
   cat >"$work/bare.yaml" <<END
@@ -95,6 +99,7 @@ refusals() {
 }
 
 clients
+buses
 bare
 refusals
 finish

@@ -12,6 +12,7 @@ devices=/sys/bus/pci/devices
 is_there() { [[ -c $node ]] && echo yes || echo no; }
 
 chmod 640 $node
+equal "chmod is seen in the directory" 640 "$(find /dev/vfio -name pci:240 -printf %m)"
 echo 1 >$devices/0000:06:0d.0/remove
 equal "one of two devices is removed" "yes 0000:06:0d.1" "$(is_there) $(ls /sys/class/vfio/pci:240/devices)"
 echo 1 >$devices/0000:06:0d.1/remove

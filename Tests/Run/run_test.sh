@@ -8,36 +8,14 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 cd "$here/../.." || exit 2
 # shellcheck source=Tests/VM/checks.sh
 . Tests/VM/checks.sh
+# shellcheck source=Tests/Run/ordinary_user.sh
+. Tests/Run/ordinary_user.sh
 
 make --silent -C Tests/Clients || exit 2
 make --silent -C Tests/Run || exit 2
-bin=${1:-}
-if [[ -z $bin ]]; then
-  swift build --quiet --product vfio-cused || exit 2
-  bin=$(swift build --show-bin-path)
-fi
-bin=$(realpath -- "$bin") || exit 2
+find_cused "${1:-}"
 python=/usr/bin/python3
-work=$(mktemp -d) && chmod 777 "$work"
-trap 'rm -rf "$work"' EXIT
-export TMPDIR=$work
-
-user() {
-  if ((EUID == 0)); then
-    setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all "$@"
-  else
-    "$@"
-  fi
-}
-
-# An ordinary user may not reach into root's directories.
-if ! user test -x "$bin/vfio-cused" -a -r share/topology.yaml; then
-  mkdir "$work/tree"
-  cp -r share Tests "$bin/vfio-cused" "$work/tree"
-  chmod -R a+rX "$work/tree"
-  cd "$work/tree" && bin=$PWD
-fi
-cused=$bin/vfio-cused clients=$PWD/Tests/Clients/build helpers=$PWD/Tests/Run/build
+clients=$PWD/Tests/Clients/build helpers=$PWD/Tests/Run/build
 
 # Runs a command under vfio-cused run as an ordinary user; its status is in `status`, and what it
 # wrote in $work/out and $work/err.
@@ -108,6 +86,15 @@ mapped_in_a_container() {
   judge "mapped in a container"
 }
 
+# Today's API: registers that are mapped, also in a container.
+registers() {
+  client "registers" 60 "$helpers/registers"
+  user timeout -k 5 60 "$helpers/without" container "$cused" run -- "$helpers/registers" \
+    >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "registers in a container"
+}
+
 statuses() {
   under 10 true
   equal "true: exit status" 0 "$status"
@@ -118,6 +105,12 @@ statuses() {
   equal "a client that a signal ends" 143 "$status"
   under 10 sh -c 'kill -SEGV $$'
   equal "a client that crashes" 139 "$status"
+  local i
+  for ((i = 0; i < 10; i++)); do
+    under 20 "$clients/directory_killed" self
+    [[ $status == 137 ]] || break
+  done
+  equal "a client that is killed in chdir" 137 "$status"
   under 10 "$work/none"
   equal "no such program: exit status" 127 "$status"
   equal "no such program: one sentence" "vfio-cused: cannot run $work/none: No such file or directory" \
@@ -127,6 +120,8 @@ statuses() {
   equal "a program that may not be run" 126 "$status"
   equal "standard input and output" hello \
     "$(echo hello | user timeout 10 "$cused" run -- sh -c 'cat | cat')"
+  equal "a TMPDIR that is not there" pci:240 \
+    "$(TMPDIR=$work/none user timeout 10 "$cused" run -- ls /dev/vfio 2>&1)"
   under 10 sh -c "(sleep 0.5; $clients/document_example >$work/orphan; echo done >>$work/orphan) & exit 3"
   equal "an orphan: the client's exit status" 3 "$status"
   equal "an orphan: it is served to its end" done "$(tail -1 "$work/orphan")"
@@ -150,7 +145,10 @@ document() {
   fi
   equal "lspci" "$(cat Tests/Document/lspci.txt)" \
     "$(user timeout 60 "$cused" run "${machine[@]}" -- Tests/Document/lspci.sh 2>/dev/null)"
+  equal "lspci of testdev" "$(cat Tests/Document/testdev.txt)" \
+    "$(user timeout 60 "$cused" run --topology share/topologies/testdev.yaml -- Tests/Document/testdev.sh)"
   client "hot-plug" 60 Tests/Run/hot_plug.sh "$clients"
+  count_lines < <(user timeout 60 "$cused" run "${machine[@]}" -- Tests/Run/host.sh 2>&1)
 }
 
 # It cannot work: `refuses NAME STATUS WORDS COMMAND…`
@@ -177,6 +175,19 @@ refusals() {
   refuses "a topology that is not there" 66 "none.yaml" "$cused" run --topology "$work/none.yaml" -- true
 }
 
+# What we open for a client by an emulated link is the client's to open.
+rights() {
+  local outside=/sys/bus/pci/devices/0000:06:0d.0/subsystem/../../..
+  equal "nobody gets at us by an emulated link" denied \
+    "$(user timeout 20 "$cused" run -- sh -c "cat $outside/proc/self/comm || echo denied" 2>/dev/null)"
+  ((EUID == 0)) || return
+  (umask 077 && echo secret >"$work/secret")
+  equal "root reaches root's files by an emulated link" secret \
+    "$(timeout 20 "$cused" run -- cat "$outside$work/secret" 2>&1)"
+  equal "others do not" denied "$(timeout 20 "$cused" run -- setpriv --reuid 1000 --regid 1000 \
+    --clear-groups sh -c "cat $outside$work/secret || echo denied" 2>/dev/null)"
+}
+
 nested() {
   client "run inside run" 20 "$cused" run -- "$clients/raw_nolibc"
   client "run inside run, from a shell" 20 sh -c "$cused run -- $clients/raw_nolibc && $clients/raw_nolibc"
@@ -187,14 +198,27 @@ others() {
   client "a shell in a shell" 20 sh -c "sh -c 'exec $clients/document_example' | tail -1"
   printf 'all: a b\na b:\n\t%s\n' "$clients/second_process" >"$work/Makefile"
   client "make" 30 make -s -C "$work"
+  # shellcheck disable=SC2016
+  client "cd, pwd and cd .. in a shell" 20 sh -c 'cd /sys/bus/pci/devices/0000:06:0d.0 &&
+    [ "$(pwd)" = /sys/bus/pci/devices/0000:06:0d.0 ] && [ "$(cat vendor)" = 0x1234 ] &&
+    [ "$(pwd -P)" = /sys/devices/pci0000:00/0000:00:1e.0/0000:06:0d.0 ] &&
+    [ "$(/bin/pwd)" = "$(pwd -P)" ] && [ "$(readlink driver)" = ../../../../bus/pci/drivers/vfio ] &&
+    ls | grep -q ^config$ && cd .. && cd 0000:06:0d.1 && grep -q 0x1234 vendor && cd -P .. && pwd'
+  # shellcheck disable=SC2016
+  client "a node by /proc/self/fd in a shell" 20 sh -c 'exec 3<>/dev/vfio/pci:240 && [ -c /dev/fd/3 ] &&
+    exec 4<>/proc/self/fd/3 && readlink /proc/$$/fd/4'
   client "strace" 20 strace -f -o "$work/strace" "$clients/raw_nolibc"
+  # shellcheck disable=SC2016
+  client "cd under strace is refused, and nothing hangs" 20 strace -f -o "$work/strace" sh -c '
+    cd /sys/bus/pci/devices/0000:06:0d.0 2>/dev/null && exit 1
+    cd /sys/bus/pci && cat devices/0000:06:0d.0/vendor'
   client "in a user namespace" 20 unshare -r "$clients/raw_nolibc"
   user unshare -r "$cused" run -- "$clients/lifetimes" >"$work/out" 2>"$work/err"
   status=$?
   judge "all of it in a user namespace"
   local name
   for name in document_example lifetimes "threads 5" second_process fork_child edu directory sysfs \
-    transfers raw_nolibc raw_threads; do
+    working_directory eventfds transfers raw_nolibc raw_threads; do
     # shellcheck disable=SC2086
     user timeout -k 5 40 "$helpers/without" container "$cused" run -- "$clients/"$name \
       >"$work/out" 2>"$work/err"
@@ -320,8 +344,10 @@ all_clients
 document
 option_clients
 mapped_in_a_container
+registers
 statuses
 refusals
+rights
 nested
 others
 unrelated

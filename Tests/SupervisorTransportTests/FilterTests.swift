@@ -52,7 +52,15 @@ import Testing
       #expect(action(number, [3, 0, 0]) == Self.notify)
       #expect(action(number, [3, 0, 4096]) == Self.notify)
       #expect(action(number, [3, 0, 4097]) == Self.allow)
-      #expect(action(number, [3, 0, 1 << 32]) == Self.allow)
+      #expect(action(number, [3, 0, 65535]) == Self.allow)
+    }
+  }
+
+  @Test func transfersOfVeryMuch() {
+    for number in [0, 1] {
+      #expect(action(number, [3, 0, 65536]) == Self.notify)
+      #expect(action(number, [3, 0, 1 << 32]) == Self.notify)
+      #expect(action(number, [1, 0, 65536]) == Self.allow)
     }
   }
 
@@ -64,7 +72,6 @@ import Testing
     #expect(action(1, [1, 0, 1]) == Self.notify)
     #expect(action(1, [1, 0, 64]) == Self.notify)
     #expect(action(1, [2, 0, 65]) == Self.allow)
-    #expect(action(1, [1, 0, 1 << 32]) == Self.allow)
   }
 
   @Test func whatMovesDataOrThePosition() {
@@ -95,13 +102,27 @@ import Testing
     #expect(action(9, [0, 4096, 3, 0x802, 3, 1 << 40]) == Self.notify)
   }
 
+  @Test func mappingsThatGrow() {
+    #expect(action(25, [0, 4096, 8192]) == Self.notify)
+    #expect(action(25, [0, 4096, 1 << 32]) == Self.notify)
+    #expect(action(25, [0, 4096, 4096]) == Self.allow)
+    #expect(action(25, [0, 8192, 4096]) == Self.allow)
+  }
+
   @Test func opensFromTheWorkingDirectory() {
     #expect(action(257, [Self.workingDirectory, 0, 0]) == Self.notify)
     #expect(action(257, [0xffff_ff9c, 0, 0]) == Self.notify)
     #expect(action(257, [5, 0, 0]) == Self.allow)
     #expect(action(257, [5, 0, 0o2000002]) == Self.notify)
+    #expect(action(257, [5, 0, 0o1]) == Self.notify)
+    #expect(action(257, [5, 0, 0o101]) == Self.allow)
     #expect(action(262, [5, 0, 0, 0]) == Self.allow)
     #expect(action(262, [Self.workingDirectory, 0, 0, 0]) == Self.notify)
+  }
+
+  @Test func ownersFromAnyDirectory() {
+    #expect(action(260, [5, 0, 0, 0, 0]) == Self.notify)
+    #expect(action(268, [5, 0, 0]) == Self.notify)
   }
 
   @Test func dumpable() {
@@ -118,13 +139,16 @@ import Testing
     let words: [UInt32] =
       [UInt32(number), machine, 0, 0]
       + arguments.flatMap { [UInt32(truncatingIfNeeded: $0), UInt32($0 >> 32)] }
-    var (a, at): (UInt32, Int) = (0, 0)
+    var (a, x, at): (UInt32, UInt32, Int) = (0, 0, 0)
     while filter.indices.contains(at) {
       let i = filter[at]
       at += 1
       switch i.code {
       case 0x20: a = words[Int(i.k / 4)]
       case 0x06: return i.k
+      case 0x07: x = a
+      case 0x1d: at += Int(a == x ? i.jt : i.jf)
+      case 0x2d: at += Int(a > x ? i.jt : i.jf)
       case 0x54: a &= i.k
       case 0x15: at += Int(a == i.k ? i.jt : i.jf)
       case 0x25: at += Int(a > i.k ? i.jt : i.jf)

@@ -54,6 +54,14 @@ import Testing
     #expect(try resolve(path) == .real("/sys/class/pci/drivers"))
   }
 
+  @Test func fromADirectoryThatTheKernelTakesForAnother() throws {
+    #expect(try resolve("../../etc", in: "/sys/bus", isElsewhere: true) == .real("/etc"))
+    #expect(try resolve("usb", in: "/sys/bus", isElsewhere: true) == .real("/sys/bus/usb"))
+    let parent = try resolve("..", in: "/sys/devices/06:0d.0", isElsewhere: true)
+    #expect(parent == .node("/sys/devices"))
+    #expect(try resolve("/etc", in: "/sys/bus", isElsewhere: true) == .untouched)
+  }
+
   @Test(arguments: [
     ("/dev/vfio/none", Errno.noSuchFileOrDirectory),
     ("/sys/devices/06:0d.0/none/x", .noSuchFileOrDirectory),
@@ -71,9 +79,11 @@ import Testing
   }
 
   private func resolve(
-    _ path: String, in directory: String = "/", followsLast: Bool = true
+    _ path: String, in directory: String = "/", isElsewhere: Bool = false, followsLast: Bool = true
   ) throws -> Outcome {
-    switch try PathResolver(tree: Tree()).resolve(path, in: directory, followsLast: followsLast) {
+    switch try PathResolver(tree: Tree())
+      .resolve(path, in: directory, isElsewhere: isElsewhere, followsLast: followsLast)
+    {
     case .untouched: .untouched
     case .node(let path, _): .node(path)
     case .real(let path): .real(path)

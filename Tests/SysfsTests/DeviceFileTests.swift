@@ -3,6 +3,7 @@ import Devices
 import SystemPackage
 import TestSupport
 import Testing
+import VFIOCore
 
 @testable import Sysfs
 
@@ -21,7 +22,7 @@ struct DeviceFileTests {
   @Test func aFunction() throws {
     let expected = [
       "vendor": "0x1234\n", "device": "0x11e8\n", "subsystem_vendor": "0x1af4\n",
-      "subsystem_device": "0x1100\n", "class": "0x00ff00\n", "revision": "0x10\n", "irq": "0\n",
+      "subsystem_device": "0x1100\n", "class": "0x00ff00\n", "revision": "0x10\n", "irq": "19\n",
       "iommu_group": "240\n", "driver_override": "(null)\n", "numa_node": "-1\n",
       "local_cpus": "3\n", "local_cpulist": "0-1\n", "enable": "1\n",
       "modalias": "pci:v00001234d000011E8sv00001AF4sd00001100bc00scFFi00\n",
@@ -113,11 +114,23 @@ struct DeviceFileTests {
       #expect(try machine.cat(device(TestMachine.bridge, file)) == text, "\(file)")
     }
     let resource = try machine.cat(device(TestMachine.bridge, "resource"))
+    #expect(
+      resource.split(separator: "\n").enumerated().filter { !$1.hasSuffix("0x0000000000000000") }
+        .map { "\($0) \($1)" } == [
+          "8 0x00000000c0000000 0x00000000c01fffff 0x0000000000000200"
+        ])
     #expect(resource.split(separator: "\n").count == 11)
     let config = try machine.read(device(TestMachine.bridge, "config"))
     #expect(config.count == 256)
     #expect(config[..<16] == [0x86, 0x80, 0x4e, 0x24, 7, 0, 0, 0, 0x90, 0, 4, 6, 0, 0, 1, 0])
-    #expect(config[0x18..<0x28] == [0, 6, 6, 0, 0xf0, 0, 0, 0, 0xf0, 0xff, 0, 0, 0xf0, 0xff, 0, 0])
+    #expect(
+      config[0x18..<0x28]
+        == [0, 6, 6, 0, 0xf0, 0, 0, 0, 0x00, 0xc0, 0x10, 0xc0, 0xf1, 0xff, 0x01, 0])
+    // Hard-wired, all of it.
+    let write = try #require(try machine.file(device(TestMachine.bridge, "config")).writePart)
+    #expect(try write(0x18, [9, 9, 9]) == 3)
+    #expect(try write(255, [9, 9]) == 1)
+    #expect(try machine.read(device(TestMachine.bridge, "config")) == config)
   }
 
   @Test func bridgesInARow() throws {
@@ -159,11 +172,88 @@ struct DeviceFileTests {
     try [UInt8(11)].withUnsafeBytes { bytes in
       _ = try opened.write(at: 7 << 40 | 0x3c, from: bytes)
     }
-    #expect(try machine.cat(device(TestMachine.onRoot, "irq")) == "11\n")
     #expect(try machine.read(device(TestMachine.onRoot, "config"))[0x3c] == 11)
+    #expect(try machine.cat(device(TestMachine.onRoot, "irq")) == "19\n")
     use.end()
     #expect(try machine.cat(device(TestMachine.onRoot, "enable")) == "0\n")
     #expect(try machine.cat(device(TestMachine.free, "enable")) == "0\n")
+  }
+
+  @Test func windowsOfBridgesInARow() throws {
+    let machine = try TestMachine(populated: false)
+    try machine.add(bridge: "0000:00:01.0", 1)
+    try machine.add(bridge: "0000:01:00.0", 2)
+    try machine.add(bridge: "0000:01:01.0", 3)
+    try machine.add("0000:00:05.0", group: 1, driver: .none)
+    try machine.add("0000:02:00.0", group: 2, driver: .none, kind: TestMachine.everything)
+    let windows = try ["0000:00:01.0", "0000:01:00.0", "0000:01:01.0"].map { name in
+      let address = try #require(PCIAddress(name))
+      return machine.bus.windows(of: try #require(machine.bus.bridge(at: address)))
+    }
+    #expect(windows[0] == windows[1])
+    #expect(windows[0].io == 0x1000...0x1fff)
+    #expect(windows[0].memory == 0xc010_0000...0xc01f_ffff)
+    #expect(windows[0].prefetchable == 0x40_0000_0000...0x41_ffff_ffff)
+    #expect(windows[2] == PCIBridgeWindows())
+    let config = try machine.read(device("0000:00:01.0", "config"))
+    #expect(config[0x1c..<0x1e] == [0x10, 0x10])
+    #expect(config[0x20..<0x24] == [0x10, 0xc0, 0x10, 0xc0])
+    #expect(
+      config[0x24..<0x30] == [1, 0, 0xf1, 0xff, 0x40, 0, 0, 0, 0x41, 0, 0, 0])
+    let lines = try machine.cat(device("0000:00:01.0", "resource")).split(separator: "\n")
+    #expect(lines[7] == "0x0000000000001000 0x0000000000001fff 0x0000000000000101")
+    #expect(lines[9] == "0x0000004000000000 0x00000041ffffffff 0x0000000000102201")
+  }
+
+  /// `setpci`: what is there of a bit can be written, and BARs can be sized.
+  @Test func configIsWritten() throws {
+    let path = device(TestMachine.free, "config")
+    let write = try #require(try machine.file(path).writePart)
+    #expect(try write(0x04, [0x06, 0x04]) == 2)
+    #expect(try machine.read(path)[0x04..<0x06] == [0x06, 0x04])
+    // The last byte before the BARs, the first of them.
+    #expect(try write(0x0f, [0xff, 0xff, 0xff, 0xff, 0xff]) == 5)
+    #expect(try machine.read(path)[0x0f..<0x14] == [0, 0x00, 0xf0, 0xff, 0xff])
+    #expect(try write(0x00, [1, 2]) == 2)
+    #expect(try machine.read(path)[0x00..<0x02] == [0x11, 0x11])
+    #expect(try write(254, [1, 2, 3]) == 2)
+    #expect(try machine.read(path)[254...] == [1, 2])
+    #expect(try write(256, [1]) == 0)
+    try machine.bus.remove(#require(PCIAddress(TestMachine.free)))
+    #expect(throws: Errno.operationNotSupportedByDevice) { try write(4, [0]) }
+  }
+
+  /// What the host wrote to a BAR is none of a client's business, nor the other way round.
+  @Test func aClientsBARsAreItsOwn() throws {
+    let path = device(TestMachine.onRoot, "config")
+    try machine.poke(path, 0x10, [0, 0, 0xaa, 0xbb])
+    let use = try ClientDouble().use(machine, 3, device: TestMachine.onRoot)
+    defer { use.end() }
+    let opened = try #require(use.files.last)
+    var bytes: [UInt8] = [0, 0, 0, 0]
+    _ = try bytes.withUnsafeMutableBytes { try opened.read(at: 7 << 40 | 0x10, into: $0) }
+    #expect(bytes == [0x00, 0x00, 0x20, 0xc0])
+    #expect(try machine.read(path)[0x10..<0x14] == [0, 0, 0xaa, 0xbb])
+  }
+
+  @Test func enabling() throws {
+    let enable = device(TestMachine.free, "enable")
+    #expect(try machine.echoError("0", enable) == .ioError)
+    #expect(try machine.echoError("x", enable) == .invalidArgument)
+    let config = device(TestMachine.free, "config")
+    try machine.poke(config, 0x04, [0, 0])
+    try machine.echo("1", enable)
+    try machine.echo("1", enable)
+    #expect(try machine.cat(enable) == "2\n")
+    #expect(try machine.read(config)[0x04] == 0x03)
+    try machine.poke(config, 0x04, [0x07])
+    try machine.echo("0", enable)
+    #expect(try machine.read(config)[0x04] == 0x07)
+    try machine.echo("0", enable)
+    #expect(try machine.cat(enable) == "0\n")
+    #expect(try machine.read(config)[0x04] == 0x03)
+    #expect(try machine.echoError("1", device(TestMachine.first, "enable")) == .resourceBusy)
+    #expect(try machine.echoError("0", device(TestMachine.onRoot, "enable")) == .resourceBusy)
   }
 
   /// As an open file outlives its device.

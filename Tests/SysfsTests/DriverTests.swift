@@ -177,6 +177,11 @@ struct DriverTests {
     let override = "\(devices)/\(TestMachine.first)/driver_override"
     try machine.write(Array("vfio".utf8), override)
     #expect(try machine.cat(override) == "vfio\n")
+    // As dpdk-devbind.py writes it: text ends with a NUL, here before it begins.
+    try machine.write([0], override)
+    #expect(try machine.cat(override) == "(null)\n")
+    try machine.write(Array("vfio\0x".utf8), override)
+    #expect(try machine.cat(override) == "vfio\n")
     let long = [UInt8](repeating: 0x61, count: 4095)
     #expect(throws: Errno.invalidArgument) { try machine.write(long, override) }
     #expect(throws: Errno.invalidArgument) { try machine.write([0xff], override) }

@@ -21,7 +21,7 @@ struct GroupTests {
   @Test func mainline() throws {
     let machine = try TestMachine(.mainline)
     let device = "bus/pci/devices/0000:06:0d.0"
-    #expect(try machine.ls("") == ["bus", "class", "devices", "kernel"])
+    #expect(try machine.ls("") == ["bus", "class", "devices", "kernel", "module"])
     #expect(try machine.ls("kernel") == ["iommu_groups"])
     #expect(try machine.ls("kernel/iommu_groups") == ["3", "4", "240"])
     #expect(try machine.ls("kernel/iommu_groups/240/devices").count == 2)

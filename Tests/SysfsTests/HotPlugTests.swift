@@ -167,6 +167,28 @@ struct HotPlugTests {
     #expect(!machine.exists(bridge))
   }
 
+  /// What had gone by then comes back as it was.
+  @Test func aBridgesRemovalIsTakenBackWhole() throws {
+    try machine.add(bridge: "0000:06:01.0", 8)
+    try machine.add("0000:08:00.0", group: 241, driver: .host("edu"))
+    try machine.add("0000:08:01.0", group: 242, driver: .vfio)
+    try machine.echo("edu", "bus/pci/devices/0000:08:00.0/driver_override")
+    let before = try machine.ls("bus/pci/devices")
+    let use = try use()
+    let answer = try start("\(bridge)/remove")
+    #expect(!machine.exists("bus/pci/devices/0000:08:00.0"))
+    #expect(answer.cancel())
+    #expect(try machine.ls("bus/pci/devices") == before)
+    #expect(try machine.driver("0000:08:00.0") == .host("edu"))
+    #expect(try machine.driver("0000:08:01.0") == .vfio)
+    #expect(try machine.cat("bus/pci/devices/0000:08:00.0/driver_override") == "edu\n")
+    use.end()
+    // Unplugged for good, it leaves nothing for rescan.
+    try machine.bus.remove(address(TestMachine.bridge))
+    #expect(machine.bus.rescan().isEmpty)
+    #expect(try machine.ls("bus/pci/devices") == ["0000:00:02.0", "0000:00:03.0"])
+  }
+
   /// A function of it is on its way out already: neither is disturbed.
   @Test func aBridgeWithAnUnbindUnderWay() throws {
     let use = try use()

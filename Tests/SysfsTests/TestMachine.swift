@@ -18,6 +18,7 @@ import VFIOCore
 struct TestMachine {
   let vfio: VFIO
   let bus: PCIBus
+  let platform: PlatformBus
   let tree: SysfsTree
 
   static let first = "0000:06:0d.0"
@@ -30,11 +31,12 @@ struct TestMachine {
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     vfio = VFIO(logger: logger)
     bus = PCIBus(vfio: vfio, scheduler: ManualScheduler(), logger: logger)
+    platform = PlatformBus(vfio: vfio, scheduler: ManualScheduler(), logger: logger)
     let options = SysfsOptions(
       dialect: dialect, hostDrivers: ["e1000e"],
       deviceNumber: { $0.number == 240 ? SysfsDeviceNumber(major: 252, minor: 27) : nil },
       processors: 2)
-    tree = SysfsTree(bus: bus, vfio: vfio, options: options)
+    tree = SysfsTree(bus: bus, platform: platform, vfio: vfio, options: options)
     guard populated else { return }
     try add(bridge: Self.bridge, 6, deviceID: 0x244e, revision: 0x90)
     try add(Self.first, group: 240, driver: .host("edu"))
@@ -85,6 +87,13 @@ struct TestMachine {
   func write(_ bytes: [UInt8], _ path: String) throws -> SysfsWrite {
     let write = try #require(try file(path).write, "\(path) cannot be written")
     return try write(bytes)
+  }
+
+  /// `pwrite` of a file that is written in parts.
+  @discardableResult
+  func poke(_ path: String, _ offset: Int, _ bytes: [UInt8]) throws -> Int {
+    let write = try #require(try file(path).writePart, "\(path) is not written in parts")
+    return try write(offset, bytes)
   }
 
   /// The errno of `echo text > path`, nil where it succeeds at once.

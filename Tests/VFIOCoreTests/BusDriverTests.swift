@@ -62,6 +62,30 @@ struct BusDriverTests {
     #expect(log.entries.count == 2)
   }
 
+  /// While an observer is busy, a group that comes and goes leaves nothing to tell of.
+  @Test func onlyTheNetChangeWaits() throws {
+    let log = Log()
+    let five = first.group
+    vfio.observeGroups { [vfio, ops, first] event in
+      log.add("\(event)")
+      guard event == .appeared(five), log.entries.count == 1 else { return }
+      let six = Device(name: "six", group: GroupID(bus: "pci", number: 6))
+      for _ in 0..<1000 {
+        _ = errno { () throws(Errno) in try vfio.addDevice(six, ops: ops) }
+        vfio.deleteDevice(six)
+        // One that it knows: it hears that another is in its place.
+        vfio.deleteDevice(first)
+        _ = errno { () throws(Errno) in try vfio.addDevice(first, ops: ops) }
+      }
+    }
+    try vfio.addDevice(first, ops: ops)
+    #expect(
+      log.entries == [
+        "\(GroupEvent.appeared(five))", "\(GroupEvent.vanished(five))",
+        "\(GroupEvent.appeared(five))",
+      ])
+  }
+
   @Test func sameNumberOnAnotherBusIsAnotherGroup() throws {
     try vfio.addDevice(first, ops: ops)
     let other = Device(name: "one", group: GroupID(bus: "platform", number: 5))

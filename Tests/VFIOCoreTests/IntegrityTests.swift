@@ -337,11 +337,11 @@ struct IntegrityTests {
 
   @Test func aHostDriverMayTakeWhatNobodyUses() throws {
     try vfio.addDevice(two, ops: ops)
-    try vfio.checkHostMayTake(two)
-    #expect(errno { () throws(Errno) in try vfio.checkHostMayTake(one) } == .resourceBusy)
+    try vfio.hostTakes(two)
+    #expect(errno { () throws(Errno) in try vfio.hostTakes(one) } == .resourceBusy)
     vfio.deleteDevice(two)
     #expect(
-      errno { () throws(Errno) in try vfio.checkHostMayTake(two) }
+      errno { () throws(Errno) in try vfio.hostTakes(two) }
         == .operationNotSupportedByDevice)
   }
 
@@ -349,14 +349,14 @@ struct IntegrityTests {
     let iommu = try client.getIOMMU(five)
     ops.answers.withLock {
       $0.claim = { [vfio] device throws(Errno) in
-        #expect(errno { () throws(Errno) in try vfio.checkHostMayTake(device) } == .resourceBusy)
+        #expect(errno { () throws(Errno) in try vfio.hostTakes(device) } == .resourceBusy)
         throw .ioError
       }
     }
     try vfio.addDevice(two, ops: ops)
-    #expect(errno { () throws(Errno) in try vfio.checkHostMayTake(two) } == .resourceBusy)
+    #expect(errno { () throws(Errno) in try vfio.hostTakes(two) } == .resourceBusy)
     client.close(iommu)
-    try vfio.checkHostMayTake(two)
+    try vfio.hostTakes(two)
   }
 
   /// The same by the PCI bus: neither in the middle of the plugging-in nor after a claim that failed.

@@ -16,6 +16,7 @@
 #include "cl_signals.h"
 #include "cl_stat.h"
 #include "cl_thread.h"
+#include "cl_trap.h"
 #include "cl_vma.h"
 
 #endif

@@ -58,4 +58,7 @@ int cl_send_fd(int socket, int fd);
 /* Sends `message` as one datagram to the unix socket `path` ('@' first: abstract). */
 int cl_notify(const char *path, const char *message);
 
+/* ioctl(2) without an argument: what it returns, or -errno. */
+int cl_ask(int fd, unsigned request);
+
 #endif

@@ -25,10 +25,15 @@ int cl_ptrace_poke(pid_t tid, uint64_t address, uint64_t word);
 /* The system calls we have a client make. */
 enum {
 	CL_SYS_close = SYS_close,
-	CL_SYS_dup = SYS_dup,
+	CL_SYS_fchdir = SYS_fchdir,
+	CL_SYS_fcntl = SYS_fcntl,
 	CL_SYS_openat = SYS_openat,
 	CL_SYS_recvmsg = SYS_recvmsg,
 	CL_SYS_socketpair = SYS_socketpair,
+};
+enum {
+	CL_F_DUPFD = 0,
+	CL_F_DUPFD_CLOEXEC = 1030,
 };
 
 enum cl_wait {

@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Reads and writes of at most so many bytes are notified; of the standard descriptors, which programs
- * use all the time, fewer. */
-enum { CL_MOST_BYTES = 4096, CL_MOST_READ_STANDARD = 8, CL_MOST_WRITTEN_STANDARD = 64 };
+/* Reads and writes of at most so many bytes are notified, of the standard descriptors, which programs
+ * use all the time, fewer; and those of very many. */
+enum { CL_MOST_BYTES = 4096, CL_MANY_BYTES = 65536, CL_MOST_READ_STANDARD = 8, CL_MOST_WRITTEN_STANDARD = 64 };
 
 /* Writes the filter and returns its length in instructions, -E2BIG where `room` is too small.
  * With `eventfds`, their making is notified too. */
@@ -24,12 +24,15 @@ enum cl_call_name {
 	CL_CALL_OTHER,
 	CL_CALL_IOCTL,
 	CL_CALL_MMAP,
+	CL_CALL_MREMAP,
 	CL_CALL_PRCTL,
 	CL_CALL_READ,
 	CL_CALL_WRITE,
 	CL_CALL_READV,
 	CL_CALL_WRITEV,
 	CL_CALL_LSEEK,
+	CL_CALL_FSYNC,
+	CL_CALL_FTRUNCATE,
 	CL_CALL_SENDFILE,
 	CL_CALL_SPLICE,
 	CL_CALL_COPY_FILE_RANGE,
@@ -52,6 +55,8 @@ enum cl_call_name {
 	CL_CALL_ACCESS,
 	CL_CALL_FACCESSAT,
 	CL_CALL_FACCESSAT2,
+	CL_CALL_CHDIR,
+	CL_CALL_GETCWD,
 	CL_CALL_GETXATTR,
 	CL_CALL_LGETXATTR,
 	CL_CALL_LISTXATTR,

@@ -23,13 +23,13 @@ struct DescriptorDelivery: Sendable {
   func deliver(_ file: any VFIOFile, to thread: ClientThread, answering request: PendingRequest) {
     let expected = mount.expect(file, opener: thread.id)
     defer { mount.withdraw(expected) }
-    do throws(DeliveryFailure) {
-      let seized = try SeizedThread.seize(thread.id)
+    do throws(TracingFailure) {
+      let seized = try SeizedThread.seize(thread.id, as: .administrator)
       request.answer { $0.ioctl(SeizedThread.placeholder) }
       guard var stopped = seized.stopped(deadline: Self.deadline) else { return }
       let result: Int64?
-      do throws(DeliveryFailure) {
-        try stopped.prepare()
+      do throws(TracingFailure) {
+        try stopped.prepare(after: .ioctl)
         result = try open(expected, in: stopped)
       } catch {
         log(error, file, thread)
@@ -45,7 +45,7 @@ struct DescriptorDelivery: Sendable {
     }
   }
 
-  private func log(_ failure: DeliveryFailure, _ file: any VFIOFile, _ thread: ClientThread) {
+  private func log(_ failure: TracingFailure, _ file: any VFIOFile, _ thread: ClientThread) {
     logger.warning(
       "cannot hand out a descriptor: \(failure.sentence)",
       metadata: [
@@ -55,14 +55,15 @@ struct DescriptorDelivery: Sendable {
 
   private func open(
     _ expected: FileMount.Expected, in stopped: borrowing StoppedThread
-  ) throws(DeliveryFailure) -> Int64? {
+  ) throws(TracingFailure) -> Int64? {
     guard let path = Scratch(path: expected.path) else {
-      throw DeliveryFailure(
+      throw TracingFailure(
         errno: .fileNameTooLong, sentence: "the mount's path is too long: \(expected.path)")
     }
     guard stopped.write(path.words),
       let fd = stopped.call(
-        CL_SYS_openat, UInt64(bitPattern: Int64(AT_FDCWD)), stopped.scratch, UInt64(O_RDWR))
+        CL_SYS_openat, UInt64(bitPattern: Int64(AT_FDCWD)), stopped.scratch,
+        UInt64(O_RDWR | (expected.closesOnExec ? O_CLOEXEC : 0)))
     else { return nil }
     if fd >= 0 && mount.wasOpened(expected) { return fd }
     switch Errno(rawValue: Int32(clamping: -fd)) {
@@ -87,7 +88,7 @@ struct DescriptorDelivery: Sendable {
 
   private func send(
     _ expected: FileMount.Expected, to stopped: borrowing StoppedThread
-  ) throws(DeliveryFailure) -> Int64? {
+  ) throws(TracingFailure) -> Int64? {
     let base = stopped.scratch
     guard
       let made = stopped.call(
@@ -101,7 +102,7 @@ struct DescriptorDelivery: Sendable {
       expected, of: mount, to: stopped.tid, socket: Int32(truncatingIfNeeded: far))
     var result = Int64(-sent.rawValue)
     if sent.rawValue == 0 {
-      guard let received = try receive(near, in: stopped) else { return nil }
+      guard let received = try receive(near, expected, in: stopped) else { return nil }
       result = received
     }
     guard stopped.call(CL_SYS_close, near) != nil, stopped.call(CL_SYS_close, far) != nil else {
@@ -109,7 +110,10 @@ struct DescriptorDelivery: Sendable {
     }
     // The two sockets took the lowest numbers; a client counts on getting the lowest.
     guard result >= 0 else { return result }
-    guard let lowest = stopped.call(CL_SYS_dup, UInt64(result)) else { return nil }
+    let duplicate = expected.closesOnExec ? CL_F_DUPFD_CLOEXEC : CL_F_DUPFD
+    guard let lowest = stopped.call(CL_SYS_fcntl, UInt64(result), UInt64(duplicate), 0) else {
+      return nil
+    }
     guard lowest >= 0, lowest < result else {
       if lowest >= 0 { guard stopped.call(CL_SYS_close, UInt64(lowest)) != nil else { return nil } }
       return result
@@ -119,8 +123,8 @@ struct DescriptorDelivery: Sendable {
   }
 
   private func receive(
-    _ socket: UInt64, in stopped: borrowing StoppedThread
-  ) throws(DeliveryFailure) -> Int64? {
+    _ socket: UInt64, _ expected: FileMount.Expected, in stopped: borrowing StoppedThread
+  ) throws(TracingFailure) -> Int64? {
     let base = stopped.scratch
     let message: [UInt64] = [
       0, 0,  // no name
@@ -131,8 +135,10 @@ struct DescriptorDelivery: Sendable {
       0, 0, 0,  // struct cmsghdr and the descriptor
       0,
     ]
+    let closeOnExec: UInt64 = 0x4000_0000  // MSG_CMSG_CLOEXEC
+    let flags = UInt64(MSG_DONTWAIT) | (expected.closesOnExec ? closeOnExec : 0)
     guard stopped.write(message),
-      let n = stopped.call(CL_SYS_recvmsg, socket, base, UInt64(MSG_DONTWAIT))
+      let n = stopped.call(CL_SYS_recvmsg, socket, base, flags)
     else { return nil }
     if n < 0 { return n }
     guard let length = stopped.word(at: Layout.control),

@@ -18,6 +18,7 @@ final class FileMount: SessionHandler, @unchecked Sendable {
   struct Expected: Sendable {
     let inode: UInt64
     let path: String
+    let closesOnExec: Bool
   }
 
   private struct State {
@@ -77,7 +78,7 @@ final class FileMount: SessionHandler, @unchecked Sendable {
       state.pending[state.nextInode] = State.Pending(file: file, opener: opener)
       return state.nextInode
     }
-    return Expected(inode: inode, path: "\(path)/\(inode)")
+    return Expected(inode: inode, path: "\(path)/\(inode)", closesOnExec: file.closesOnExec)
   }
 
   /// Lets another thread do the open.

@@ -9,7 +9,7 @@ import SystemPackage
 import Threads
 import VFIOCore
 
-/// The character device of one group: a CUSE session and what it answers.
+/// The character device of a group or of containers: a CUSE session and what it answers.
 ///
 /// @unchecked: `session` is set once, before the session can see a request; the session holds the node,
 /// not the other way round.
@@ -20,25 +20,58 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     case failed(String)
   }
 
+  /// What a node is of, and so what opening it gives.
+  enum Kind: Hashable, Sendable {
+    case group(VFIOCore.GroupID)
+    case mainlineGroup(VFIOCore.GroupID)
+    case container
+
+    /// The node's name in our directory under `/dev`.
+    var name: String {
+      switch self {
+      case .group(let group): "\(group)"
+      case .mainlineGroup(let group): "\(group.number)"
+      case .container: "vfio"
+      }
+    }
+  }
+
+  /// The ioctl by which we ask which open file a descriptor leads to; no client gets an answer.
+  static let which: UInt32 = 0x3bff
+
   /// `/dev/vfio/pci:240`
   let path: String
   let device: FileIdentity.DeviceNumber
   private let name: String
-  private let group: VFIOCore.GroupID
+  private let kind: Kind
   private let transport: CUSETransport
   private let creation = Mutex(Creation.pending)
-  private let openFiles = Mutex<[ObjectIdentifier: any VFIOFile]>([:])
+  private let openFiles = Mutex(OpenFiles())
   private let settled = Semaphore()
   private(set) weak var session: FUSESession?
 
-  init(
-    group: VFIOCore.GroupID, name: String, device: FileIdentity.DeviceNumber,
-    transport: CUSETransport
-  ) {
-    self.group = group
+  private struct OpenFiles {
+    var numbers: [ObjectIdentifier: Int32] = [:]
+    var files: [Int32: any VFIOFile] = [:]
+    var next: Int32 = 1
+
+    mutating func insert(_ open: OpenFile) {
+      // Numbers in use are skipped, should they ever come round.
+      while files[next] != nil { next = next == .max ? 1 : next + 1 }
+      numbers[ObjectIdentifier(open)] = next
+      files[next] = open.file
+    }
+
+    mutating func remove(_ open: OpenFile) {
+      if let number = numbers.removeValue(forKey: ObjectIdentifier(open)) { files[number] = nil }
+    }
+  }
+
+  init(_ kind: Kind, device: FileIdentity.DeviceNumber, transport: CUSETransport) {
+    self.kind = kind
     self.device = device
     self.transport = transport
-    self.name = name
+    name = "\(transport.options.devicePrefix)/\(kind.name)"
     path = "/dev/" + name
   }
 
@@ -54,8 +87,14 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     }
   }
 
-  /// Any open file of this group: they are all the same group to whoever names one.
-  var anyOpenFile: (any VFIOFile)? { openFiles.withLock { $0.first?.value } }
+  /// The open file that descriptor `fd` of the thread leads to, one of ours. Those of a group are all the
+  /// same group to whoever names one; of containers, the kernel brings us the answer when we ask by a copy.
+  func file(_ thread: ClientThread, _ fd: Int32) -> (any VFIOFile)? {
+    guard kind == .container else { return openFiles.withLock { $0.files.first?.value } }
+    guard let copy = try? thread.copy(of: fd) else { return nil }
+    let number = cl_ask(copy.rawValue, Self.which)
+    return number < 0 ? nil : openFiles.withLock { $0.files[number] }
+  }
 
   /// Opens the session; the kernel makes the node when the session is served.
   func connect() throws(TransportError) -> FUSESession {
@@ -90,13 +129,22 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     }
   }
 
+  /// A container gives no access to anything, as on the kernel.
+  private var mode: UInt32 {
+    switch kind {
+    case .group: transport.options.mode ?? 0o660
+    case .mainlineGroup: transport.options.mode ?? 0o600
+    case .container: 0o666
+    }
+  }
+
   /// The kernel has made the node: it gets its mode and owner before anybody is told of it.
   fileprivate func initDone() {
     let options = transport.options
     var failure: String?
     if (try? FileIdentity(path: path))?.characterDevice != device {
       failure = "\(path) is not the node that was made; is something else managing /dev?"
-    } else if chown(path, options.owner, options.group) != 0 || chmod(path, options.mode) != 0 {
+    } else if chown(path, options.owner, options.group) != 0 || chmod(path, mode) != 0 {
       failure = "cannot set mode and owner of \(path): \(Errno(rawValue: errno))"
     }
     settle(failure.map(Creation.failed) ?? .ready)
@@ -122,9 +170,8 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     // A set that was closed has dissolved before one of its groups is open again.
     transport.files.settle()
     do throws(Errno) {
-      let file = try transport.vfio.openGroup(group)
-      let open = OpenFile(file)
-      openFiles.withLock { $0[ObjectIdentifier(open)] = file }
+      let open = OpenFile(try newFile())
+      openFiles.withLock { $0.insert(open) }
       let handle = open.retainedHandle()
       info?.pointee.fh = handle
       info?.pointee.direct_io = 1
@@ -134,10 +181,16 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     }
   }
 
-  fileprivate func release(_ handle: UInt64) {
-    OpenFile.with(handle) { open in
-      _ = openFiles.withLock { $0.removeValue(forKey: ObjectIdentifier(open)) }
+  private func newFile() throws(Errno) -> any VFIOFile {
+    switch kind {
+    case .group(let group): try transport.vfio.openGroup(group)
+    case .mainlineGroup(let group): try transport.vfio.openMainlineGroup(group)
+    case .container: transport.vfio.openContainer()
     }
+  }
+
+  fileprivate func release(_ handle: UInt64) {
+    _ = OpenFile.with(handle) { open in openFiles.withLock { $0.remove(open) } }
     OpenFile.release(handle)
   }
 
@@ -145,9 +198,16 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     _ request: consuming Request, _ command: UInt32, _ argument: UInt64, _ handle: UInt64,
     _ input: UnsafeRawBufferPointer, outputSize: Int
   ) {
+    let thread = request.thread
+    if command == Self.which, thread.isOurs {
+      let number = OpenFile.with(handle) { open in
+        openFiles.withLock { $0.numbers[ObjectIdentifier(open)] }
+      }
+      guard let number = number ?? nil else { return request.fail(.badFileDescriptor) }
+      return request.ioctl(number)
+    }
     // What the answer depends on may be a close that has returned already.
     transport.files.settle()
-    let thread = request.thread
     if transport.pool.isBarred(request.user) {
       return request.fail(.resourceTemporarilyUnavailable)
     }
@@ -191,6 +251,11 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     // SAFETY: the userdata of every CUSE session is its node, which the session keeps alive.
     Unmanaged<GroupNode>.fromOpaque(userdata.unsafelyUnwrapped).takeUnretainedValue()
   }
+}
+
+extension ClientThread {
+  /// Whether it is a thread of this very process.
+  fileprivate var isOurs: Bool { (try? ProcFS.status(of: id).tgid) == getpid() }
 }
 
 extension TransportError {

@@ -9,7 +9,7 @@ final class GroupNodes: Sendable {
   private struct State {
     var major: UInt32 = 0
     var byNumber: [FileIdentity.DeviceNumber: GroupNode] = [:]
-    var numbers: [VFIOCore.GroupID: FileIdentity.DeviceNumber] = [:]
+    var numbers: [GroupNode.Kind: FileIdentity.DeviceNumber] = [:]
   }
 
   private let state = Mutex(State())
@@ -24,33 +24,32 @@ final class GroupNodes: Sendable {
     state.withLock { $0.byNumber[number] }
   }
 
-  func device(of group: VFIOCore.GroupID) -> FileIdentity.DeviceNumber? {
-    state.withLock { $0.numbers[group] }
+  func device(of kind: GroupNode.Kind) -> FileIdentity.DeviceNumber? {
+    state.withLock { $0.numbers[kind] }
   }
 
-  /// Gives the group a number, and a node to make.
+  /// Makes a node with a number of its own.
   ///
   /// - Throws: where something else has the node's name.
   func add(
-    _ group: VFIOCore.GroupID, transport: CUSETransport
+    _ kind: GroupNode.Kind, transport: CUSETransport
   ) throws(TransportError) -> GroupNode {
     let node = state.withLock { state in
       var number = FileIdentity.DeviceNumber(major: state.major, minor: 0)
       while state.byNumber[number] != nil { number.minor += 1 }
-      let node = GroupNode(
-        group: group, name: "vfio/\(group)", device: number, transport: transport)
+      let node = GroupNode(kind, device: number, transport: transport)
       state.byNumber[number] = node
-      state.numbers[group] = number
+      state.numbers[kind] = number
       return node
     }
-    // The group's node of before goes when the last call on it has returned.
+    // The node of before goes when the last call on it has returned.
     for _ in 0..<500 where isOurs(node.path) { usleep(10_000) }
     if (try? FileIdentity(path: node.path)) != nil {
-      _ = remove(group)
+      _ = remove(kind)
       throw TransportError(
         .cannotCreate,
-        "\(node.path) is there already; stop whatever made it, or give the group "
-          + "another number in the topology")
+        "\(node.path) is there already; stop whatever made it, give the group another number in the "
+          + "topology, or our nodes another directory by --dev-prefix")
     }
     return node
   }
@@ -61,9 +60,9 @@ final class GroupNodes: Sendable {
   }
 
   /// - Returns: the session to end, where the node had got as far.
-  func remove(_ group: VFIOCore.GroupID) -> FUSESession? {
+  func remove(_ kind: GroupNode.Kind) -> FUSESession? {
     state.withLock { state in
-      let number = state.numbers.removeValue(forKey: group)
+      let number = state.numbers.removeValue(forKey: kind)
       return number.flatMap { state.byNumber.removeValue(forKey: $0) }?.session
     }
   }

@@ -7,9 +7,11 @@ extension Topology {
   /// their DMA: devices that share it cannot be told apart. These groups are numbered from 0 in the
   /// order of their first devices, past the numbers that some device names itself. What one function
   /// names says nothing of its siblings.
-  public func resolvedDevices() -> [ResolvedDevice] {
+  ///
+  /// - Parameter taken: numbers of groups that are there besides; a device joins one only by naming it.
+  public func resolvedDevices(besides taken: Set<UInt32> = []) -> [ResolvedDevice] {
     let placed = placedDevices().sorted { $0.device.address < $1.device.address }
-    var numbers = GroupNumbers(taken: Set(placed.compactMap(\.device.group)))
+    var numbers = GroupNumbers(taken: taken.union(placed.compactMap(\.device.group)))
     return placed.map { place in
       var resolved = ResolvedDevice(
         address: place.device.address, model: place.device.model,

@@ -41,8 +41,12 @@ extension Topology {
   ///
   /// The IOMMU sees each under a stream of its own, so that one without `group` has a group of its own: from 0
   /// in this order, past the numbers that some device names itself.
-  public func resolvedPlatformDevices() -> [ResolvedPlatformDevice] {
-    let taken = Set(platform.devices.compactMap(\.group))
+  ///
+  /// - Parameter taken: numbers of groups that are there besides; a device joins one only by naming it.
+  public func resolvedPlatformDevices(
+    besides taken: Set<UInt32> = []
+  ) -> [ResolvedPlatformDevice] {
+    let taken = taken.union(platform.devices.compactMap(\.group))
     var next: UInt32 = 0
     return platform.devices.sorted { $0.name < $1.name }.map { device in
       var group = device.group

@@ -25,6 +25,7 @@ enum YAMLDocument {
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 1 << 16)
     while bytes.count <= sizeLimit {
+      // SAFETY: the array's own storage, for the length of the call.
       let count = try chunk.withUnsafeMutableBytes { try file.read(into: $0) }
       guard count > 0 else { break }
       bytes += chunk[..<min(count, sizeLimit + 1 - bytes.count)]

@@ -12,6 +12,8 @@ struct FileCalls: Sendable {
   let clients: ClientServices
   let work: WorkPool
   let logger: Logger
+  /// Lets a client map registers, or refuses.
+  let admit: @Sendable (Call) -> Void
 
   /// The file that a descriptor of the caller leads to. Where it is none of ours, the call has been let go.
   func file(_ call: Call, _ descriptor: UInt64) -> OpenFile? {
@@ -37,8 +39,8 @@ struct FileCalls: Sendable {
     }
   }
 
-  /// Answers what moves data between two descriptors: drivers of VFIO have no such operation
-  /// (fs/splice.c).
+  /// Answers what moves data between two descriptors, what writes data back and what sets a size: drivers
+  /// of VFIO have no such operation (fs/splice.c, fs/sync.c, fs/open.c).
   func refuse(_ call: Call, either first: UInt64, _ second: UInt64) {
     let isOurs = find(call, first) != nil || find(call, second) != nil
     if isOurs && call.isWaiting { call.fail(.invalidArgument) } else { call.proceed() }
@@ -48,8 +50,10 @@ struct FileCalls: Sendable {
 
   func ioctl(_ call: Call) {
     guard let open = file(call, call.argument0) else { return }
+    var call = call
+    call.requests = open.file.requests
     // What a group answers may depend on a close that has returned already.
-    if open.isNode { files.settle() }
+    if open.path != nil { files.settle() }
     let client = ProcessClient(call.thread, clients)
     do throws(Errno) {
       let request = UInt32(truncatingIfNeeded: call.argument1)
@@ -66,7 +70,8 @@ struct FileCalls: Sendable {
     case .success(.later(let answer)): wait(for: answer, call)
     case .success(.file(let file)):
       do throws(Errno) {
-        call.answer(Int64(try files.handOut(file, flags: O_RDWR, to: call)))
+        let flags = O_RDWR | (file.closesOnExec ? O_CLOEXEC : 0)
+        call.answer(Int64(try files.handOut(file, flags: flags, to: call)))
       } catch {
         call.fail(error)
       }
@@ -99,9 +104,19 @@ struct FileCalls: Sendable {
       guard backing.memory === open.file.memory, backing.offset == request.offset else {
         throw .invalidArgument
       }
-      call.allow()
+      if backing.memory == nil { admit(call) } else { call.allow() }
     } catch {
       call.fail(error)
     }
+  }
+
+  /// A mapping of a device cannot grow (mm/mremap.c, `VM_DONTEXPAND`).
+  func mremap(_ call: Call) {
+    let grows = call.argument2 > call.argument1
+    guard grows, !files.isEmpty,
+      let mapping = try? call.thread.mapping(at: call.argument0),
+      files.file(OpenFiles.Key(mapping)) != nil, call.isWaiting
+    else { return call.proceed() }
+    call.fail(.badAddress)
   }
 }

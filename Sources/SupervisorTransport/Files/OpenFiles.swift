@@ -14,8 +14,8 @@ final class OpenFile: Sendable {
   let file: any VFIOFile
   /// The open flags.
   let flags: Int32
-  /// Opened by its path, and not handed out by an ioctl on another file.
-  let isNode: Bool
+  /// By what path it was opened; nil where an ioctl on another file handed it out.
+  let path: String?
   /// The file position, in bytes. The kernel's own stays at `place`, where there is nothing to read: what it
   /// carries out without asking us gives no data, rather than wrong one.
   let position = Mutex<UInt64>(0)
@@ -24,9 +24,9 @@ final class OpenFile: Sendable {
   fileprivate let key: OpenFiles.Key
 
   fileprivate init(
-    _ file: any VFIOFile, flags: Int32, isNode: Bool, place: Int64, key: OpenFiles.Key
+    _ file: any VFIOFile, flags: Int32, path: String?, place: Int64, key: OpenFiles.Key
   ) {
-    self.isNode = isNode
+    self.path = path
     self.file = file
     self.flags = flags
     self.place = place
@@ -121,9 +121,9 @@ final class OpenFiles: Sendable {
 
   /// Gives the caller a descriptor for `file`, or releases it.
   func handOut(
-    _ file: any VFIOFile, flags: Int32, isNode: Bool = false, to call: Call
+    _ file: any VFIOFile, flags: Int32, path: String? = nil, to call: Call
   ) throws(Errno) -> Int32 {
-    let (open, description) = try make(file, flags: flags, isNode: isNode)
+    let (open, description) = try make(file, flags: flags, path: path)
     defer { _ = cl_close(description) }
     do throws(Errno) {
       let fd = try call.addDescriptor(description, closeOnExec: flags & O_CLOEXEC != 0)
@@ -137,7 +137,7 @@ final class OpenFiles: Sendable {
 
   /// Makes what a client is to have, and a first descriptor of it, for the caller to close.
   private func make(
-    _ file: any VFIOFile, flags: Int32, isNode: Bool
+    _ file: any VFIOFile, flags: Int32, path: String?
   ) throws(Errno) -> (OpenFile, Int32) {
     let made: Result<(OpenFile, Int32), Errno> = state.withLock { state in
       do throws(Errno) {
@@ -146,7 +146,7 @@ final class OpenFiles: Sendable {
         state.nextPlace += 1
         let kept = flags & (O_ACCMODE | O_NONBLOCK | O_APPEND)
         let description = try cl_memfile_open(standin.descriptor, kept, place).checked()
-        let open = OpenFile(file, flags: flags, isNode: isNode, place: place, key: key)
+        let open = OpenFile(file, flags: flags, path: path, place: place, key: key)
         state.byKey[key, default: standin].opens.append(open)
         state.byWatch[standin.watch] = key
         return .success((open, description))

@@ -49,6 +49,7 @@ struct Transfers: Sendable {
     guard let open = calls.file(call, call.argument0) else { return }
     let offset = Int64(bitPattern: call.argument1)
     do throws(Errno) {
+      guard open.file.hasPosition else { throw .illegalSeek }
       let position = try open.position.withLock { position throws(Errno) in
         switch Call.int(call.argument2) {
         case SEEK_SET, SEEK_END: try Self.move(&position, from: 0, by: offset)
@@ -76,7 +77,7 @@ struct Transfers: Sendable {
 
   private func one(_ call: Call) -> () throws(Errno) -> [Piece] {
     { () throws(Errno) in
-      [Piece(address: ClientAddress(call.argument1), count: Self.clamped(call.argument2))]
+      [Piece(address: ClientAddress(call.argument1), count: try Self.clamped(call.argument2))]
     }
   }
 
@@ -92,8 +93,7 @@ struct Transfers: Sendable {
           throw .badAddress
         }
         try Self.load(&vector, call.thread, address)
-        guard vector.y <= UInt64(Int64.max) else { throw .invalidArgument }
-        let count = min(room, Self.clamped(vector.y))
+        let count = min(room, try Self.clamped(vector.y))
         pieces.append(Piece(address: ClientAddress(vector.x), count: count))
         room -= count
       }
@@ -101,8 +101,10 @@ struct Transfers: Sendable {
     }
   }
 
-  private static func clamped(_ count: UInt64) -> Int {
-    Int(min(count, UInt64(limit)))
+  /// - Throws: `EINVAL` for what is negative to the kernel (`rw_verify_area` of fs/read_write.c).
+  private static func clamped(_ count: UInt64) throws(Errno) -> Int {
+    guard count <= UInt64(Int64.max) else { throw .invalidArgument }
+    return Int(min(count, UInt64(limit)))
   }
 
   private static func load(
@@ -123,7 +125,7 @@ struct Transfers: Sendable {
     do throws(Errno) {
       guard isWrite ? open.isWritable : open.isReadable else { throw .badFileDescriptor }
       let pieces = try pieces()
-      if isWrite, let attribute = open.file as? AttributeFile {
+      if isWrite, let attribute = open.file as? AttributeFile, attribute.takesWholeWrites {
         return try act(call, attribute, pieces)
       }
       switch place {

@@ -15,6 +15,9 @@ final class ChildWatch: Sendable {
   private let child: Int32
   private let status = Mutex<Int32?>(nil)
   private let ended = Semaphore()
+  /// What is to be done by the thread that sees stops.
+  private let errands = Mutex<[@Sendable () -> Void]>([])
+  private let trap = Mutex<RegisterTrap?>(nil)
 
   /// From now on, no signal that the client is meant to survive ends us. Before there is a client.
   static func takeSignals() {
@@ -25,8 +28,21 @@ final class ChildWatch: Sendable {
     self.child = child
   }
 
-  func start() throws(Errno) {
+  /// - Parameter trap: serves clients that map registers.
+  func start(_ trap: RegisterTrap) throws(Errno) {
+    self.trap.withLock { $0 = trap }
     try Thread.start(name: "signals") { self.run() }
+  }
+
+  /// Has the thread that sees stops of clients do something, soon: tracing is for one thread alone.
+  func perform(_ errand: @escaping @Sendable () -> Void) {
+    errands.withLock { $0.append(errand) }
+    cl_signals_wake()
+  }
+
+  /// Lets a client map registers, or refuses.
+  func admit(_ call: Call) {
+    perform { self.trap.withLock({ $0 })?.admit(call) }
   }
 
   /// Waits for the end of the client: its exit status, 128+n for signal n.
@@ -42,6 +58,11 @@ final class ChildWatch: Sendable {
     look()
     var signal = cl_signal()
     while cl_signals_next(&signal) == 0 {
+      let waiting = errands.withLock { errands in
+        defer { errands.removeAll() }
+        return errands
+      }
+      for errand in waiting { errand() }
       if signal.number == SIGCHLD {
         look()
       } else if Self.passedOn.contains(signal.number),
@@ -57,12 +78,16 @@ final class ChildWatch: Sendable {
     while true {
       let news = cl_child_news(&pid, &value)
       if news == CL_CHILD_NONE { return }
+      var isStopped = news == CL_CHILD_STOPPED
+      if isStopped, cl_trap_is_ours(pid), let trap = trap.withLock({ $0 }) {
+        isStopped = trap.stopped(pid, value)
+      }
       // The others are orphans of the client's, which nobody else waits for.
       guard pid == child else { continue }
       switch news {
       case CL_CHILD_EXITED: end(value)
       case CL_CHILD_KILLED: end(128 + value)
-      case CL_CHILD_STOPPED: cl_signals_stop_self()
+      case CL_CHILD_STOPPED where isStopped: cl_signals_stop_self()
       default: continue
       }
     }

@@ -18,12 +18,15 @@ struct Dispatcher: Sendable {
     switch call.name {
     case CL_CALL_IOCTL: files.ioctl(call)
     case CL_CALL_MMAP: files.mmap(call)
+    case CL_CALL_MREMAP: files.mremap(call)
     case CL_CALL_PRCTL: dumpable.prctl(call)
     case CL_CALL_READ: transfers.read(call)
     case CL_CALL_WRITE: transfers.write(call)
     case CL_CALL_READV: transfers.readv(call, isWrite: false)
     case CL_CALL_WRITEV: transfers.readv(call, isWrite: true)
     case CL_CALL_LSEEK: transfers.lseek(call)
+    case CL_CALL_FSYNC, CL_CALL_FTRUNCATE:
+      files.refuse(call, either: call.argument0, call.argument0)
     case CL_CALL_SENDFILE: files.refuse(call, either: call.argument0, call.argument1)
     case CL_CALL_SPLICE, CL_CALL_COPY_FILE_RANGE:
       files.refuse(call, either: call.argument0, call.argument2)
@@ -46,6 +49,8 @@ struct Dispatcher: Sendable {
     case CL_CALL_ACCESS: paths.access(call)
     case CL_CALL_FACCESSAT: paths.faccessat(call, hasFlags: false)
     case CL_CALL_FACCESSAT2: paths.faccessat(call, hasFlags: true)
+    case CL_CALL_CHDIR: paths.chdir(call)
+    case CL_CALL_GETCWD: paths.getcwd(call)
     case CL_CALL_GETXATTR: paths.extendedAttributes(call, followsLast: true, lists: false)
     case CL_CALL_LGETXATTR: paths.extendedAttributes(call, followsLast: false, lists: false)
     case CL_CALL_LISTXATTR: paths.extendedAttributes(call, followsLast: true, lists: true)

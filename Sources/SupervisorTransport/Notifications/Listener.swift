@@ -1,6 +1,7 @@
 import CLinux
 import ClientAccess
 import SystemPackage
+import VFIOABI
 
 /// The listener of the filter: where system calls of the process tree arrive and are answered.
 final class Listener: Sendable {
@@ -51,6 +52,8 @@ struct Call: Sendable {
   private let listener: Listener
   /// When it came; nil where nobody wants to know.
   let arrival: ContinuousClock.Instant?
+  /// What the numbers of an ioctl's requests mean, for whoever wants to know.
+  var requests = RequestSet.draft2011
 
   fileprivate init(_ c: cl_call, _ listener: Listener, arrival: ContinuousClock.Instant?) {
     self.c = c

@@ -25,6 +25,14 @@ final class AttributeFile: VFIOFile {
     return part.count
   }
 
+  /// Whether a write means something as a whole, and nothing by where it is.
+  var takesWholeWrites: Bool { file.writePart == nil }
+
+  func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
+    guard let writePart = file.writePart, let offset = Int(exactly: offset) else { throw .ioError }
+    return try writePart(offset, Array(buffer))
+  }
+
   /// Acts on what a client writes.
   ///
   /// - Returns: an answer to wait for; nil where all is done.

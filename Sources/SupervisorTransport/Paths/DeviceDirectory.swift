@@ -1,35 +1,62 @@
 import SystemPackage
 import VFIOCore
 
-/// `/dev/vfio` with a node for each group of the machine.
+/// `/dev/vfio` with the nodes of both ABIs: for each group of the machine one with its full name and, for
+/// today's, one with its number; and the container's.
 struct DeviceDirectory: EmulatedTree {
   /// A major number that the kernel gives to nobody (Documentation/admin-guide/devices.txt).
   static let major: UInt32 = 511
   private static let path = "/dev/vfio/"
+  private static let container = "vfio"
+  /// Where the minor numbers of today's group nodes begin; the container's is before.
+  private static let mainlineMinors: UInt32 = 1 << 16
 
   let vfio: VFIO
 
   func mayContain(_ name: Substring) -> Bool {
-    name == "dev" || name == "vfio" || vfio.groups.contains { $0.id.description == name }
+    name == "dev" || name == Self.container || names.contains { $0 == name }
   }
 
   func node(at path: String) -> EmulatedNode? {
     switch path {
     case "/": return .directory(names: ["dev"], isWhole: false)
     case "/dev": return .directory(names: ["vfio"], isWhole: false)
-    case "/dev/vfio":
-      return .directory(names: vfio.groups.map { $0.id.description }, isWhole: true)
+    case "/dev/vfio": return .directory(names: names, isWhole: true)
     default:
       guard path.hasPrefix(Self.path) else { return nil }
-      let name = path.dropFirst(Self.path.count)
-      guard let minor = vfio.groups.firstIndex(where: { $0.id.description == name }) else {
-        return nil
-      }
-      let (vfio, id) = (vfio, vfio.groups[minor].id)
-      return .device(
-        EmulatedDevice(mode: 0o660, major: Self.major, minor: UInt32(minor)) { () throws(Errno) in
-          try vfio.openGroup(id)
-        })
+      return device(String(path.dropFirst(Self.path.count))).map { .device($0) }
     }
+  }
+
+  private var names: [String] {
+    [Self.container]
+      + vfio.groups.flatMap { group in
+        [group.id.description] + (group.mainlineName.map { [$0] } ?? [])
+      }
+  }
+
+  private func device(_ name: String) -> EmulatedDevice? {
+    let vfio = vfio
+    if name == Self.container {
+      return EmulatedDevice(mode: 0o666, major: Self.major, minor: Self.mainlineMinors - 1) {
+        vfio.openContainer()
+      }
+    }
+    for (i, group) in vfio.groups.enumerated() {
+      let (id, minor) = (group.id, UInt32(i))
+      if name == id.description {
+        return EmulatedDevice(mode: 0o660, major: Self.major, minor: minor) { () throws(Errno) in
+          try vfio.openGroup(id)
+        }
+      }
+      if name == group.mainlineName {
+        return EmulatedDevice(
+          mode: 0o600, major: Self.major, minor: Self.mainlineMinors + minor
+        ) { () throws(Errno) in
+          try vfio.openMainlineGroup(id)
+        }
+      }
+    }
+    return nil
   }
 }

@@ -32,6 +32,8 @@ public enum EmulatedNode: Sendable {
 public struct EmulatedFile: Sendable {
   public typealias Write = @Sendable ([UInt8]) throws(Errno) -> DeferredAnswer?
 
+  public typealias WritePart = @Sendable (_ offset: Int, _ bytes: [UInt8]) throws(Errno) -> Int
+
   /// Permission bits.
   public var mode: UInt32
   /// What stat says, in bytes.
@@ -41,6 +43,10 @@ public struct EmulatedFile: Sendable {
   /// What a write does, all of it at once: done when it returns, unless it gives an answer to wait for, the
   /// count of bytes. Nil for a file that cannot be written.
   public var write: Write?
+  /// The same for one that is written in parts, each at its offset: gives how many bytes it took.
+  public var writePart: WritePart?
+
+  public var isWritable: Bool { write != nil || writePart != nil }
 
   public init(
     mode: UInt32, size: UInt64 = 4096, contents: (@Sendable () -> [UInt8])?, write: Write? = nil

@@ -28,7 +28,7 @@ struct NodeOpener {
     case .device(let device):
       // A set of groups ends with its last close, which may have returned already.
       files.settle()
-      call.answer(Int64(try files.handOut(device.open(), flags: flags, isNode: true, to: call)))
+      call.answer(Int64(try files.handOut(device.open(), flags: flags, path: path, to: call)))
     case .file(let file): try open(file, at: path)
     }
   }
@@ -51,10 +51,11 @@ struct NodeOpener {
   }
 
   private func open(_ file: EmulatedFile, at path: String) throws(Errno) {
-    if wantsWrite && file.write == nil { throw .permissionDenied }
+    if wantsWrite && !file.isWritable { throw .permissionDenied }
     if wantsRead && file.contents == nil { throw .permissionDenied }
     if wantsWrite {
-      call.answer(Int64(try files.handOut(AttributeFile(path, file), flags: flags, to: call)))
+      let attribute = AttributeFile(path, file)
+      call.answer(Int64(try files.handOut(attribute, flags: flags, path: path, to: call)))
       return
     }
     let bytes = file.contents?() ?? []

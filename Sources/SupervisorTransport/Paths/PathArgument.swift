@@ -9,52 +9,54 @@ struct PathArgument {
   private static let workingDirectory: Int32 = AT_FDCWD
 
   let path: String
-  private let directory: Int32
+  /// What it is relative to: an absolute path.
+  let base: String
+  /// Whether the kernel takes that to be somewhere else: in the scratch tree.
+  let isFromScratch: Bool
   private let thread: ClientThread
 
   /// Copies the path in.
   ///
-  /// - Parameter tree: what it might lead to.
-  /// - Returns: nil where that is impossible: nearly always, and quickly.
-  init?(_ call: Call, at address: UInt64, directory: UInt64, tree: some EmulatedTree) {
+  /// - Returns: nil where it cannot lead to anything of ours: nearly always, and quickly.
+  init?(
+    _ call: Call, at address: UInt64, directory: UInt64, tree: CombinedTree, scratch: ScratchTree
+  ) {
     thread = call.thread
-    self.directory = Call.int(directory)
-    guard let path = Self.interesting(ClientAddress(address), call.thread, tree) else { return nil }
+    let scratchPath = scratch.path
+    // Any name can be one of ours for those who are in a directory of ours.
+    guard
+      let (path, isLikely) = Self.interesting(ClientAddress(address), call.thread, tree),
+      isLikely || scratchPath != nil
+    else { return nil }
     self.path = path
-  }
-
-  /// The absolute path that ours is relative to; nil where it cannot be told.
-  ///
-  /// - Parameter scratch: where the emulated directories that clients have open really are.
-  func base(scratch: String?) -> String? {
-    if path.hasPrefix("/") { return "/" }
-    let link = directory == Self.workingDirectory ? "cwd" : "fd/\(directory)"
-    guard let base = Self.link("/proc/\(thread.id)/\(link)"), base.hasPrefix("/") else {
+    if path.hasPrefix("/") {
+      (base, isFromScratch) = ("/", false)
+      return
+    }
+    let number = Call.int(directory)
+    let link = number == Self.workingDirectory ? "cwd" : "fd/\(number)"
+    guard let real = ProcessLink.text("/proc/\(thread.id)/\(link)"), real.hasPrefix("/") else {
       return nil
     }
-    guard let scratch, base == scratch || base.hasPrefix(scratch + "/") else { return base }
-    let inner = String(base.dropFirst(scratch.count))
-    return inner.isEmpty ? "/" : inner
+    let emulated = scratch.emulated(real)
+    guard isLikely || emulated != nil else { return nil }
+    (base, isFromScratch) = (emulated ?? real, emulated != nil)
   }
 
   /// Whether the caller's root directory is the one that we see.
-  var isInOurRoot: Bool {
-    Self.link("/proc/\(thread.id)/root") == "/"
+  var isInOurRoot: Bool { Self.isInOurRoot(thread) }
+
+  static func isInOurRoot(_ thread: ClientThread) -> Bool {
+    ProcessLink.text("/proc/\(thread.id)/root") == "/"
   }
 
-  private static func link(_ path: String) -> String? {
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: longest) { text in
-      // SAFETY: the C side writes at most `count` bytes, NUL included.
-      let n = Int(cl_readlink(path, text.baseAddress, Int32(text.count)))
-      guard n >= 0 else { return nil }
-      return String(decoding: UnsafeRawBufferPointer(text)[..<n], as: UTF8.self)
-    }
-  }
+  /// The path, and whether its own text says that it may lead to one of ours.
+  private typealias Found = (path: String, isLikely: Bool)
 
   private static func interesting(
-    _ address: ClientAddress, _ thread: ClientThread, _ tree: some EmulatedTree
-  ) -> String? {
-    withUnsafeTemporaryAllocation(byteCount: longest, alignment: 16) { buffer -> String? in
+    _ address: ClientAddress, _ thread: ClientThread, _ tree: CombinedTree
+  ) -> Found? {
+    withUnsafeTemporaryAllocation(byteCount: longest, alignment: 16) { buffer -> Found? in
       var count = 0
       // Never across a page that the string may not reach; little at first, since most are short.
       while count < longest {
@@ -73,23 +75,22 @@ struct PathArgument {
     }
   }
 
-  private static func decide(_ path: UnsafeRawBufferPointer, _ tree: some EmulatedTree) -> String? {
+  private static func decide(_ path: UnsafeRawBufferPointer, _ tree: CombinedTree) -> Found? {
     guard let first = path.first else { return nil }
+    if hasDetour(path) { return (String(decoding: path, as: UTF8.self), true) }
+    let start = first == slash ? 1 : 0
+    let end = path[start...].firstIndex(of: slash) ?? path.endIndex
+    let name = UnsafeRawBufferPointer(rebasing: path[start..<end])
     if first == slash {
       // A path without detours is ours by its first component alone.
-      if !hasDetour(path) {
-        let end = path.dropFirst().firstIndex(of: slash) ?? path.endIndex
-        let name = UnsafeRawBufferPointer(rebasing: path[1..<end])
-        if !name.elementsEqual("dev".utf8) && !name.elementsEqual("sys".utf8) && !name.isEmpty {
-          return nil
-        }
-      }
-    } else if !hasDetour(path) {
-      let end = path.firstIndex(of: slash) ?? path.endIndex
-      let name = String(decoding: path[..<end], as: UTF8.self)
-      if !tree.mayContain(name[...]) { return nil }
+      guard
+        name.isEmpty || name.elementsEqual("dev".utf8) || name.elementsEqual("sys".utf8)
+          || name.elementsEqual("proc".utf8) && ProcessLink.isLikely(path)
+      else { return nil }
+      return (String(decoding: path, as: UTF8.self), true)
     }
-    return String(decoding: path, as: UTF8.self)
+    let isLikely = tree.mayContain(String(decoding: name, as: UTF8.self)[...])
+    return (String(decoding: path, as: UTF8.self), isLikely)
   }
 
   private static let slash = UInt8(ascii: "/")

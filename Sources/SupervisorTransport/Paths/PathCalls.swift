@@ -10,10 +10,15 @@ struct PathCalls: Sendable {
   let scratch: ScratchTree
   let files: OpenFiles
   let owners: NodeOwners
+  let workingDirectories: WorkingDirectories
   private let attributes: NodeAttributes
 
-  init(tree: CombinedTree, scratch: ScratchTree, files: OpenFiles, owners: NodeOwners) {
+  init(
+    tree: CombinedTree, scratch: ScratchTree, files: OpenFiles, owners: NodeOwners,
+    workingDirectories: WorkingDirectories
+  ) {
     self.owners = owners
+    self.workingDirectories = workingDirectories
     attributes = NodeAttributes(owners)
     self.tree = tree
     self.scratch = scratch
@@ -24,19 +29,48 @@ struct PathCalls: Sendable {
   func resolve(
     _ call: Call, _ address: UInt64, directory: UInt64, followsLast: Bool
   ) throws(Errno) -> PathResolver.Result? {
-    guard let argument = PathArgument(call, at: address, directory: directory, tree: tree),
-      let base = argument.base(scratch: scratch.path)
+    guard
+      let argument = PathArgument(
+        call, at: address, directory: directory, tree: tree, scratch: scratch)
     else { return nil }
+    return try resolve(argument, call, followsLast: followsLast)
+  }
+
+  func resolve(
+    _ argument: PathArgument, _ call: Call, followsLast: Bool
+  ) throws(Errno) -> PathResolver.Result? {
     let result: PathResolver.Result
     do throws(Errno) {
       result = try PathResolver(tree: tree)
-        .resolve(argument.path, in: base, followsLast: followsLast)
+        .resolve(
+          argument.path, in: argument.base, isElsewhere: argument.isFromScratch,
+          followsLast: followsLast)
       if case .untouched = result { return nil }
     } catch {
       guard argument.isInOurRoot, call.isWaiting else { return nil }
       throw error
     }
-    return argument.isInOurRoot && call.isWaiting ? result : nil
+    guard argument.isInOurRoot, call.isWaiting else { return nil }
+    // The machine's own files are for the caller's rights, not for ours.
+    if case .real(let path) = result {
+      if try !owners.isLikeUs(call.thread) { throw .permissionDenied }
+      // To us it is another one: /proc/self is ourselves.
+      if path == "/proc" || path.hasPrefix("/proc/") { throw .permissionDenied }
+    }
+    return result
+  }
+
+  /// What the caller has open of ours, where the path is a link to it.
+  private func linked(_ argument: PathArgument, _ call: Call) -> OpenFile? {
+    guard !files.isEmpty, let link = ProcessLink(argument.path, caller: call.thread),
+      case .descriptor(let number) = link.target,
+      let open = try? files.file(number, of: link.owner), argument.isInOurRoot, call.isWaiting
+    else { return nil }
+    return open
+  }
+
+  private func argument(_ call: Call, _ address: UInt64, _ directory: UInt64) -> PathArgument? {
+    PathArgument(call, at: address, directory: directory, tree: tree, scratch: scratch)
   }
 
   static let workingDirectory = UInt64(bitPattern: Int64(AT_FDCWD))
@@ -71,9 +105,19 @@ struct PathCalls: Sendable {
   private func open(_ call: Call, _ path: UInt64, directory: UInt64, flags: Int32) {
     let opener = NodeOpener(call: call, flags: flags, scratch: scratch, files: files)
     do throws(Errno) {
-      switch try resolve(
-        call, path, directory: directory, followsLast: flags & (O_NOFOLLOW | O_EXCL) == 0)
-      {
+      guard let argument = argument(call, path, directory) else { return call.proceed() }
+      let followsLast = flags & (O_NOFOLLOW | O_EXCL) == 0
+      var result: PathResolver.Result?
+      if followsLast, let open = linked(argument, call) {
+        // Nodes can be opened again, devices not: theirs have no open operation (fs/anon_inodes.c).
+        guard let path = open.path, let node = tree.node(at: path) else {
+          throw .noSuchAddressOrDevice
+        }
+        result = .node(path: path, node)
+      } else {
+        result = try resolve(argument, call, followsLast: followsLast)
+      }
+      switch result {
       case nil, .untouched: call.proceed()
       case .node(let path, let node):
         if flags & oPath == 0 {
@@ -116,8 +160,15 @@ struct PathCalls: Sendable {
     mask: UInt32?
   ) {
     do throws(Errno) {
+      guard let argument = argument(call, path, directory) else { return call.proceed() }
       let bytes: [UInt8]
-      switch try resolve(call, path, directory: directory, followsLast: followsLast) {
+      var result: PathResolver.Result?
+      if followsLast, let path = linked(argument, call)?.path, let node = tree.node(at: path) {
+        result = .node(path: path, node)
+      } else {
+        result = try resolve(argument, call, followsLast: followsLast)
+      }
+      switch result {
       case nil, .untouched: return call.proceed()
       case .node(let path, let node):
         bytes = try attributes.bytes(of: node, at: path, followsLast: followsLast, mask: mask)
@@ -131,7 +182,7 @@ struct PathCalls: Sendable {
     }
   }
 
-  private func write(_ bytes: [UInt8], to address: UInt64, of call: Call) throws(Errno) {
+  func write(_ bytes: [UInt8], to address: UInt64, of call: Call) throws(Errno) {
     try bytes.withUnsafeBufferPointer { buffer throws(Errno) in
       // SAFETY: the array's own storage, for the length of the call.
       try call.thread.write(ClientAddress(address), from: UnsafeRawBufferPointer(buffer))
@@ -156,8 +207,12 @@ struct PathCalls: Sendable {
     _ call: Call, _ path: UInt64, directory: UInt64, to buffer: UInt64, size: Int32
   ) {
     do throws(Errno) {
+      guard let argument = argument(call, path, directory) else { return call.proceed() }
       let text: [UInt8]
-      switch try resolve(call, path, directory: directory, followsLast: false) {
+      if let path = linkText(argument, call) {
+        return try give(Array(path.utf8), to: buffer, size: size, call)
+      }
+      switch try resolve(argument, call, followsLast: false) {
       case nil, .untouched: return call.proceed()
       case .node(_, .link(let target)): text = Array(target.utf8)
       case .node: throw .invalidArgument
@@ -169,13 +224,30 @@ struct PathCalls: Sendable {
         }
         text = link.prefix(Int(try n.checked())).map { UInt8(bitPattern: $0) }
       }
-      guard size > 0 else { throw .invalidArgument }
-      let part = Array(text.prefix(Int(size)))
-      try write(part, to: buffer, of: call)
-      call.answer(Int64(part.count))
+      try give(text, to: buffer, size: size, call)
     } catch {
       call.fail(error)
     }
+  }
+
+  private func give(
+    _ text: [UInt8], to buffer: UInt64, size: Int32, _ call: Call
+  ) throws(Errno) {
+    guard size > 0 else { throw .invalidArgument }
+    let part = Array(text.prefix(Int(size)))
+    try write(part, to: buffer, of: call)
+    call.answer(Int64(part.count))
+  }
+
+  /// What a link of /proc says where it leads to something of ours.
+  private func linkText(_ argument: PathArgument, _ call: Call) -> String? {
+    if let open = linked(argument, call) {
+      return open.path ?? "anon_inode:[vfio-device]"
+    }
+    guard let link = ProcessLink(argument.path, caller: call.thread), let text = link.text,
+      let path = scratch.emulated(text), argument.isInOurRoot, call.isWaiting
+    else { return nil }
+    return path
   }
 
   // MARK: access

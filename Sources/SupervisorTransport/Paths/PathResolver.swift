@@ -10,7 +10,7 @@ struct PathResolver: Sendable {
     case untouched
     /// It leads to this node.
     case node(path: String, EmulatedNode)
-    /// It leads out again by an emulated link, to this path of the machine.
+    /// It leads to this path of the machine, by a way that the kernel does not know.
     case real(String)
   }
 
@@ -19,16 +19,18 @@ struct PathResolver: Sendable {
   /// - Parameters:
   ///   - path: as the client wrote it, not empty.
   ///   - directory: what it is relative to, an absolute path.
+  ///   - isElsewhere: whether the kernel takes that directory to be another one.
   ///   - followsLast: whether a link at the very end is followed.
   /// - Throws: `ENOENT`, `ENOTDIR` or `ELOOP` where the path breaks off in the emulated part.
   func resolve(
-    _ path: String, in directory: String, followsLast: Bool
+    _ path: String, in directory: String, isElsewhere: Bool = false, followsLast: Bool
   ) throws(Errno) -> Result {
     var done: [Substring] = path.hasPrefix("/") ? [] : Self.components(directory)
     // Next is last.
     var left: [Substring] = Self.components(path).reversed()
     let wantsDirectory = path.hasSuffix("/") || path.hasSuffix("/.") || path.hasSuffix("/..")
     var links = 0
+    var isUnknown = isElsewhere && !path.hasPrefix("/")
     while let name = left.popLast() {
       if name == "." { continue }
       if name == ".." {
@@ -42,7 +44,7 @@ struct PathResolver: Sendable {
         if case .directory(_, isWhole: true) = parent { throw .noSuchFileOrDirectory }
         // It may lead back; links of the machine's own are not followed for that.
         if left.contains("..") { continue }
-        if links == 0 { return .untouched }
+        if !isUnknown { return .untouched }
         return .real(Self.joined(done + left.reversed()))
       }
       switch node {
@@ -52,6 +54,7 @@ struct PathResolver: Sendable {
       case .link(let target):
         if left.isEmpty && !wantsDirectory && !followsLast { return .node(path: here, node) }
         links += 1
+        isUnknown = true
         if links > Self.linkLimit { throw .tooManySymbolicLinkLevels }
         if target.hasPrefix("/") { done.removeAll() } else { done.removeLast() }
         left.append(contentsOf: Self.components(target).reversed())
@@ -59,7 +62,7 @@ struct PathResolver: Sendable {
     }
     let here = Self.joined(done)
     if let node = tree.node(at: here) { return .node(path: here, node) }
-    return links == 0 ? .untouched : .real(here)
+    return isUnknown ? .real(here) : .untouched
   }
 
   static func components(_ path: String) -> [Substring] {

@@ -11,6 +11,7 @@ import SystemPackage
 /// removes those whose maker was killed.
 final class ScratchTree: Sendable {
   private let tree: any EmulatedTree
+  private let owners: NodeOwners
   private let place: String
   private let root = Mutex<String?>(nil)
   /// Locked as long as we live.
@@ -19,13 +20,20 @@ final class ScratchTree: Sendable {
   private static let prefix = "vfio-cused-"
 
   /// - Parameter place: an existing directory to make it in.
-  init(_ tree: any EmulatedTree, in place: String) {
+  init(_ tree: any EmulatedTree, owners: NodeOwners, in place: String) {
     self.tree = tree
+    self.owners = owners
     self.place = place
   }
 
   /// Where it is, once there is one.
   var path: String? { root.withLock { $0 } }
+
+  /// The emulated path that a real one stands for; nil where it is none of ours.
+  func emulated(_ path: String) -> String? {
+    guard let base = self.path, path == base || path.hasPrefix(base + "/") else { return nil }
+    return path == base ? "/" : String(path.dropFirst(base.count))
+  }
 
   /// Opens what stands for `path`.
   ///
@@ -43,7 +51,7 @@ final class ScratchTree: Sendable {
         var parent = base
         for name in path.split(separator: "/").dropLast() {
           parent += "/\(name)"
-          mkdir(parent, 0o755)
+          try makeDirectory(parent)
         }
         if let directory {
           try sync(directory, base, listing: directory)
@@ -112,7 +120,7 @@ final class ScratchTree: Sendable {
   private func sync(_ path: String, _ base: String, listing: String?) throws(Errno) {
     guard case .directory(let names, let isWhole) = tree.node(at: path) else { return }
     let place = path == "/" ? base : base + path
-    if mkdir(place, 0o755) != 0 && errno != EEXIST { throw Errno(rawValue: errno) }
+    try makeDirectory(place)
     let real = !isWhole && path == listing ? Self.names(in: path) : []
     let old = Self.names(in: place)
     for name in old where !names.contains(name) && (isWhole || path == listing) {
@@ -140,12 +148,31 @@ final class ScratchTree: Sendable {
     case .device(let device):
       let r = cl_make_node(place, device.mode)
       if r != -EEXIST { try r.checked() }
+      setAttributes(path, at: place, mode: device.mode)
     case .file(let file):
-      let fd = try OwnedFD(path: place, O_WRONLY | O_CREAT | O_TRUNC, mode: file.mode | 0o200)
+      // What a client has open of it stays as it is.
+      unlink(place)
+      let fd = try OwnedFD(path: place, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
       let bytes = file.contents?() ?? []
       // SAFETY: the array's own storage, for the length of the call.
       _ = bytes.withUnsafeBytes { Glibc.write(fd.rawValue, $0.baseAddress, $0.count) }
+      setAttributes(path, at: place, mode: file.mode)
     }
+  }
+
+  private func makeDirectory(_ place: String) throws(Errno) {
+    if mkdir(place, 0o755) == 0 {
+      chmod(place, 0o755)
+    } else if errno != EEXIST {
+      throw Errno(rawValue: errno)
+    }
+  }
+
+  /// Says of the node at `path` what stat(2) of it by its path says, whatever our umask is.
+  private func setAttributes(_ path: String, at place: String, mode: UInt32) {
+    let owner = owners.owner(of: path)
+    _ = lchown(place, owner.user, owner.group)
+    chmod(place, owner.mode ?? mode)
   }
 
   /// The names in a directory, but `.` and `..`.

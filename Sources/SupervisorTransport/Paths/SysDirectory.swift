@@ -6,8 +6,8 @@ import VFIOCore
 struct SysDirectory: EmulatedTree {
   /// Names that a client can use relative to a directory of the machine's own.
   private static let names: Set<Substring> = [
-    "sys", "bus", "pci", "devices", "drivers", "class", "vfio", "vfio-pci", "virtual", "kernel",
-    "iommu_groups",
+    "sys", "bus", "pci", "platform", "devices", "drivers", "class", "vfio", "vfio-pci",
+    "vfio-platform", "virtual", "kernel", "iommu_groups",
   ]
 
   let tree: SysfsTree
@@ -15,6 +15,7 @@ struct SysDirectory: EmulatedTree {
   func mayContain(_ name: Substring) -> Bool {
     // Devices, buses and groups have colons or are numbers.
     Self.names.contains(name) || name.contains(":") || name.allSatisfy(\.isNumber)
+      || tree.hasDevice(named: String(name))
   }
 
   func node(at path: String) -> EmulatedNode? {
@@ -22,7 +23,8 @@ struct SysDirectory: EmulatedTree {
     guard path == "/sys" || path.hasPrefix("/sys/") else { return nil }
     switch tree.lookup(path.split(separator: "/").dropFirst().map(String.init)) {
     case nil: return nil
-    case .directory(let directory): return .directory(names: directory.names, isWhole: false)
+    case .directory(let directory):
+      return .directory(names: directory.names, isWhole: !directory.isShared)
     case .symlink(let target): return .link(target)
     case .file(let file): return .file(EmulatedFile(file))
     }
@@ -46,5 +48,6 @@ extension EmulatedFile {
     }
     self.init(
       mode: UInt32(file.permissions.rawValue), size: file.size, contents: contents, write: act)
+    writePart = file.writePart
   }
 }

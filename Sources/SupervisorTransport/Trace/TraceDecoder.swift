@@ -59,88 +59,25 @@ struct TraceDecoder {
 
   private var ioctl: String {
     let number = UInt32(truncatingIfNeeded: call.argument1)
-    guard let request = Draft2011.Request(rawValue: number) else {
-      return "\(hex(UInt64(number))), \(hex(call.argument2))"
+    guard let name = call.requests.name(of: number) else {
+      return "\(hex(UInt64(number))), \(pointer)"
     }
-    let argument = argument(of: request)
-    return argument.isEmpty ? Self.name(of: request) : "\(Self.name(of: request)), \(argument)"
-  }
-
-  private func argument(of request: Draft2011.Request) -> String {
-    switch request {
-    case .groupUnmerge, .groupGetIOMMUFD, .deviceReset: ""
-    case .groupMerge: load(Int32(0)).map { "[\($0)]" } ?? pointer
-    case .groupGetDeviceFD: string(call.argument2)
-    case .groupGetInfo:
-      load(Draft2011.GroupInfo()).map {
-        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue)))}"
-      } ?? pointer
-    case .iommuGetInfo:
-      load(Draft2011.IOMMUInfo()).map {
-        "{argsz=\($0.argsz), iova=\(hex($0.iovaMin))...\(hex($0.iovaMax)), "
-          + "pgsizes=\(hex($0.pgsizeBitmap))}"
-      } ?? pointer
-    case .iommuMapDMA:
-      load(Draft2011.DMAMap()).map {
-        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue))), vaddr=\(hex($0.vaddr)), "
-          + "iova=\(hex($0.iova)), size=\(hex($0.size))}"
-      } ?? pointer
-    case .iommuUnmapDMA:
-      load(Draft2011.DMAUnmap()).map {
-        "{argsz=\($0.argsz), iova=\(hex($0.iova)), size=\(hex($0.size))}"
-      } ?? pointer
-    case .deviceGetInfo:
-      load(Draft2011.DeviceInfo()).map {
-        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue))), regions=\($0.numRegions), "
-          + "irqs=\($0.numIRQs)}"
-      } ?? pointer
-    case .deviceGetRegionInfo:
-      load(Draft2011.RegionInfo()).map {
-        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue))), index=\($0.index), "
-          + "size=\(hex($0.size)), offset=\(hex($0.offset))}"
-      } ?? pointer
-    case .deviceGetIRQInfo:
-      load(Draft2011.IRQInfo()).map {
-        "{argsz=\($0.argsz), flags=\(hex(UInt64($0.flags.rawValue))), index=\($0.index), "
-          + "count=\($0.count)}"
-      } ?? pointer
-    case .deviceSetIRQEventfds, .deviceSetUnmaskIRQEventfds:
-      load(Draft2011.IRQEventfds()).map {
-        "{argsz=\($0.argsz), index=\($0.index), count=\($0.count)}"
-      } ?? pointer
-    case .deviceUnmaskIRQ:
-      load(Draft2011.UnmaskIRQ()).map {
-        "{argsz=\($0.argsz), index=\($0.index), subindex=\($0.subindex)}"
-      } ?? pointer
-    }
-  }
-
-  private static func name(of request: Draft2011.Request) -> String {
-    switch request {
-    case .groupGetInfo: "VFIO_GROUP_GET_INFO"
-    case .groupMerge: "VFIO_GROUP_MERGE"
-    case .groupUnmerge: "VFIO_GROUP_UNMERGE"
-    case .groupGetIOMMUFD: "VFIO_GROUP_GET_IOMMU_FD"
-    case .groupGetDeviceFD: "VFIO_GROUP_GET_DEVICE_FD"
-    case .iommuGetInfo: "VFIO_IOMMU_GET_INFO"
-    case .iommuMapDMA: "VFIO_IOMMU_MAP_DMA"
-    case .iommuUnmapDMA: "VFIO_IOMMU_UNMAP_DMA"
-    case .deviceGetInfo: "VFIO_DEVICE_GET_INFO"
-    case .deviceGetRegionInfo: "VFIO_DEVICE_GET_REGION_INFO"
-    case .deviceGetIRQInfo: "VFIO_DEVICE_GET_IRQ_INFO"
-    case .deviceSetIRQEventfds: "VFIO_DEVICE_SET_IRQ_EVENTFDS"
-    case .deviceUnmaskIRQ: "VFIO_DEVICE_UNMASK_IRQ"
-    case .deviceSetUnmaskIRQEventfds: "VFIO_DEVICE_SET_UNMASK_IRQ_EVENTFDS"
-    case .deviceReset: "VFIO_DEVICE_RESET"
-    }
+    let argument =
+      switch call.requests {
+      case .draft2011: Draft2011.Request(rawValue: number).map(argument)
+      case .container: Mainline.ContainerRequest(rawValue: number).map(argument)
+      case .group: Mainline.GroupRequest(rawValue: number).map(argument)
+      case .device: Mainline.DeviceRequest(rawValue: number).map(argument)
+      }
+    return argument.map { $0.isEmpty ? name : "\(name), \($0)" } ?? name
   }
 
   // MARK: The caller's memory
 
-  private var pointer: String { hex(call.argument2) }
+  var pointer: String { hex(call.argument2) }
 
   /// - Parameter empty: any value of the type.
-  private func load<T: BitwiseCopyable>(_ empty: T) -> T? {
+  func load<T: BitwiseCopyable>(_ empty: T) -> T? {
     var value = empty
     do throws(Errno) {
       try withUnsafeMutableBytes(of: &value) { bytes throws(Errno) in
@@ -154,7 +91,7 @@ struct TraceDecoder {
   }
 
   /// The first bytes of a string, quoted.
-  private func string(_ address: UInt64) -> String {
+  func string(_ address: UInt64) -> String {
     var bytes = [UInt8](repeating: 0, count: 256)
     let count = min(bytes.count, 4096 - Int(address % 4096))
     do throws(Errno) {
@@ -174,7 +111,7 @@ struct TraceDecoder {
       + "\""
   }
 
-  private func hex(_ value: UInt64) -> String {
+  func hex(_ value: UInt64) -> String {
     "0x" + String(value, radix: 16)
   }
 }

@@ -79,6 +79,20 @@ enum ResourceLine {
     return text(address, address + bar.size - 1, flags)
   }
 
+  /// A window of a bridge (`pci_read_bridge_bases` of drivers/pci/probe.c).
+  static func window(
+    _ window: ClosedRange<UInt64>?, _ space: PCIFunctionDescription.BAR.Space
+  ) -> String {
+    guard let window else { return none }
+    let flags: UInt64 =
+      switch space {
+      case .io: 0x101
+      case .memory32: 0x200
+      case .memory64: 0x10_2201
+      }
+    return text(window.lowerBound, window.upperBound, flags)
+  }
+
   /// The expansion ROM: read-only prefetchable memory.
   static func rom(_ size: UInt64, at address: UInt64?) -> String {
     guard let address else { return text(0, size - 1, 0x2004_6200) }

@@ -70,9 +70,10 @@ extension SysfsFile {
 
   /// Configuration space, of which whoever is no administrator gets the header (`pci_read_config`).
   fileprivate static func config(
-    size: Int = 256, _ read: @escaping Read
+    size: Int = 256, _ read: @escaping Read, write: @escaping WritePart
   ) -> SysfsNode {
-    var file = SysfsFile(0o444, size: UInt64(size), read: read)
+    var file = SysfsFile(0o644, size: UInt64(size), read: read)
+    file.writePart = write
     file.isBinary = true
     file.unprivilegedSize = 64
     return .file(file)
@@ -100,24 +101,35 @@ extension PCIBus.FunctionStatus {
             return .done
           }))
     case .iommuGroup:
-      return machine.iommuGroup(of: self)
+      return machine.iommuGroup(group, of: machine.path(of: address))
     case .config:
       return SysfsFile.config(size: description.configSize) { () throws(Errno) in
         try machine.liveConfig(address)
+      } write: { offset, bytes throws(Errno) in
+        do throws(BusError) {
+          return try machine.bus.writeConfig(at: address, offset: offset, bytes)
+        } catch {
+          throw error.errno
+        }
       }
     case .irq:
-      // The interrupt line register, which firmware would have set.
-      return .file(
-        SysfsFile(
-          0o444,
-          read: { () throws(Errno) in line("\(try machine.liveConfig(address)[0x3c])") }))
-    case .enable:
-      // Drivers enable a function: vfio while a client has it open.
       return .file(
         SysfsFile(
           0o444,
           read: { () throws(Errno) in
-            line(machine.isEnabled(try machine.live(address)) ? "1" : "0")
+            _ = try machine.live(address)
+            return line("\(machine.bus.interrupt(of: address) ?? 0)")
+          }))
+    case .enable:
+      return .file(
+        SysfsFile(
+          0o644,
+          read: { () throws(Errno) in
+            line("\(machine.enableCount(of: try machine.live(address)))")
+          },
+          write: { text throws(Errno) in
+            try machine.drivers.setEnabled(address, text)
+            return .done
           }))
     case .reset:
       guard description.reset != .none else { return nil }
@@ -174,21 +186,36 @@ extension PCIBus.FunctionStatus {
 }
 
 extension PCIBridge {
+  /// Six BARs and a ROM that it does not have, then its windows and one of CardBus alone: DEVICE_COUNT_RESOURCE
+  /// without SR-IOV.
+  private func resourceLines(_ windows: PCIBridgeWindows) -> String {
+    String(repeating: ResourceLine.none, count: 7)
+      + ResourceLine.window(windows.io, .io)
+      + ResourceLine.window(windows.memory, .memory32)
+      + ResourceLine.window(windows.prefetchable, .memory64)
+      + ResourceLine.none
+  }
+
   fileprivate func node(_ name: DeviceName, _ machine: SysfsMachine) -> SysfsNode? {
     let header = DeviceHeader(self)
     switch name {
     case .config:
       return SysfsFile.config { () throws(Errno) in
-        config(subordinate: machine.subordinate(of: self))
+        config(
+          subordinate: machine.subordinate(of: self), windows: machine.bus.windows(of: self))
+      } write: { offset, bytes throws(Errno) in
+        // All of it is hard-wired.
+        max(0, min(bytes.count, 256 - offset))
       }
     case .irq:
       return SysfsFile.fixed("0")
     case .enable:
       return SysfsFile.fixed("1")
     case .resource:
-      // A bridge shows its windows as well: DEVICE_COUNT_RESOURCE without SR-IOV.
-      let text = String(repeating: ResourceLine.none, count: 11)
-      return .file(SysfsFile(0o444, read: { () throws(Errno) in Array(text.utf8) }))
+      return .file(
+        SysfsFile(
+          0o444,
+          read: { () throws(Errno) in Array(resourceLines(machine.bus.windows(of: self)).utf8) }))
     case .uevent:
       return .file(
         SysfsFile(
@@ -267,14 +294,17 @@ extension SysfsMachine {
     return config
   }
 
-  fileprivate func isEnabled(_ function: PCIBus.FunctionStatus) -> Bool {
-    switch function.driver {
-    case .none: false
-    case .host: true
-    case .vfio:
-      vfio.group(function.group)?.members.contains {
-        $0.device.name == function.address.description && $0.openCount > 0
-      } ?? false
-    }
+  /// How often the function is enabled: by its driver, vfio while a client has it open, or by hand.
+  fileprivate func enableCount(of function: PCIBus.FunctionStatus) -> Int {
+    let isEnabled =
+      switch function.driver {
+      case .none: false
+      case .host: true
+      case .vfio:
+        vfio.group(function.group)?.members.contains {
+          $0.device.name == function.address.description && $0.openCount > 0
+        } ?? false
+      }
+    return drivers.enableCount(function.address) + (isEnabled ? 1 : 0)
   }
 }

@@ -12,7 +12,7 @@ private enum BusName: String, CaseIterable, Sendable {
 
 /// The files of a driver.
 private enum DriverName: String, CaseIterable, Sendable {
-  case bind
+  case bind, module
   case newID = "new_id"
   case removeID = "remove_id"
   case unbind
@@ -34,7 +34,7 @@ extension SysfsDirectory {
               machine.drivers.setProbesByItself(text)
               return .done
             }))
-      case .driversProbe: .action { text throws(Errno) in try machine.drivers.probe(text) }
+      case .driversProbe: .action { text throws(Errno) in try machine.drivers.probePCI(text) }
       case .rescan: .action { text throws(Errno) in try machine.drivers.rescan(nil, text) }
       }
     }
@@ -60,14 +60,17 @@ extension SysfsDirectory {
       })
   }
 
-  /// A driver's files, and symlinks to the functions that it has.
   private static func driver(
-    _ driver: PCIBus.Driver, _ name: String, _ machine: SysfsMachine
+    _ driver: BusDriver, _ driverName: String, _ machine: SysfsMachine
   ) -> SysfsDirectory {
     let drivers = machine.drivers
     let files = SysfsDirectory(DriverName.self) { name in
       switch name {
       case .bind: .action { text throws(Errno) in try drivers.bind(driver, text) }
+      case .module:
+        symlink(
+          from: ["bus", "pci", "drivers", driverName],
+          to: ["module", KernelModule.name(ofDriver: driverName)])
       case .newID: .action { text throws(Errno) in try drivers.addID(driver, text) }
       case .removeID: .action { text throws(Errno) in try drivers.removeID(driver, text) }
       case .unbind:
@@ -76,17 +79,29 @@ extension SysfsDirectory {
             0o200, write: { text throws(Errno) in try drivers.unbind(driver, text) }))
       }
     }
-    return SysfsDirectory(
+    return .devices(of: driver, drivers, at: ["bus", "pci", "drivers", driverName], files) {
+      machine.path(of: $0)
+    }
+  }
+
+  /// A driver's files, and symlinks to the devices that it has.
+  ///
+  /// - Parameter path: where a device stands.
+  static func devices<Bus: DriverBus>(
+    of driver: BusDriver, _ core: DriverCore<Bus>, at place: [String], _ files: SysfsDirectory,
+    path: @escaping @Sendable (Bus.Device.Address) -> [String]
+  ) -> SysfsDirectory {
+    SysfsDirectory(
       names: {
-        machine.bus.functions.filter { $0.driver == driver }.map(\.address.description)
+        core.bus.drivenDevices.filter { $0.driver == driver }.map(\.address.description)
           + files.names
       },
-      child: { child in
-        if let file = files[child] { return file }
-        guard case (let address, .function(let function))? = machine.slot(named: child),
-          function.driver == driver
-        else { return nil }
-        return symlink(from: ["bus", "pci", "drivers", name], to: machine.path(of: address))
+      child: { name in
+        if let file = files[name] { return file }
+        guard let device = core.bus.device(called: name), device.driver == driver else {
+          return nil
+        }
+        return symlink(from: place, to: path(device.address))
       })
   }
 }

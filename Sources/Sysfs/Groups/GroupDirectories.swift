@@ -68,12 +68,13 @@ extension SysfsDirectory {
     of group: VFIOCore.GroupID, at path: [String], _ machine: SysfsMachine
   ) -> SysfsDirectory {
     SysfsDirectory(
-      names: { machine.vfio.group(group)?.members.map(\.device.name) ?? [] },
+      names: {
+        machine.vfio.group(group)?.members.map(\.device.name).filter(isFileName) ?? []
+      },
       child: { name in
-        guard case (let address, .function(let function))? = machine.slot(named: name),
-          function.group == group
-        else { return nil }
-        return symlink(from: path, to: machine.path(of: address))
+        machine.path(of: VFIOCore.Device(name: name, group: group)).map {
+          symlink(from: path, to: $0)
+        }
       })
   }
 
@@ -104,15 +105,18 @@ extension SysfsMachine {
     ["kernel", "iommu_groups", "\(group.number)"]
   }
 
-  /// The function's `iommu_group`: the document's file or today's symlink.
-  func iommuGroup(of function: PCIBus.FunctionStatus) -> SysfsNode {
+  /// A device's `iommu_group`: the document's file or today's symlink.
+  ///
+  /// - Parameter place: where the device stands.
+  func iommuGroup(_ group: VFIOCore.GroupID, of place: [String]) -> SysfsNode? {
     switch options.dialect {
     case .draft2011:
-      let text = line("\(function.group.number)")
+      let text = line("\(group.number)")
       return .file(SysfsFile(0o444, read: { () throws(Errno) in text }))
     case .mainline:
-      return symlink(
-        from: path(of: function.address), to: Self.path(ofIOMMUGroup: function.group))
+      // Linux counts all groups together; those of other buses than PCI have no place there.
+      guard group.bus == PCIBus.name else { return nil }
+      return symlink(from: place, to: Self.path(ofIOMMUGroup: group))
     }
   }
 
@@ -130,14 +134,19 @@ extension SysfsMachine {
   /// The groups that have a node, in order: in the document all of them, in Linux those that vfio-pci has a
   /// device of.
   fileprivate var groups: [VFIOCore.GroupID] {
-    iommuGroups.filter(hasNode)
+    switch options.dialect {
+    case .draft2011: vfio.groupIDs
+    case .mainline: iommuGroups.filter(hasNode)
+    }
   }
 
   fileprivate func group(named name: String) -> VFIOCore.GroupID? {
     switch options.dialect {
     case .draft2011:
-      guard name.hasPrefix("pci:") else { return nil }
-      return iommuGroup(named: String(name.dropFirst(4)))
+      guard let colon = name.lastIndex(of: ":"), let number = UInt32(name[colon...].dropFirst())
+      else { return nil }
+      let id = VFIOCore.GroupID(bus: String(name[..<colon]), number: number)
+      return id.description == name ? vfio.group(id).map(\.id) : nil
     case .mainline:
       return iommuGroup(named: name).flatMap { hasNode($0) ? $0 : nil }
     }

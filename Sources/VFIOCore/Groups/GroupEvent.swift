@@ -27,4 +27,10 @@ public struct GroupStatus: Hashable, Sendable {
   public var isOwned: Bool
   /// How many descriptors of the group itself are open.
   public var openCount: Int
+
+  /// The name of its node of today's API, which has no place for the bus; nil while it has none, for that
+  /// takes a device that vfio has.
+  public var mainlineName: String? {
+    members.contains(where: \.isBound) && id.bus == PCIBus.name ? "\(id.number)" : nil
+  }
 }

@@ -18,6 +18,8 @@ struct Registry {
     var openCount = 0
     /// A device came into the group while it was in use, and was not claimed.
     var isTainted = false
+    /// Which ABI its files were opened by, the last of them where it is idle.
+    var abi = ABI.draft2011
     /// A client took it out of a merged set: while it is open it joins none by itself.
     var staysApart = false
   }
@@ -33,6 +35,8 @@ struct Registry {
     var unbind: (@Sendable (DeviceData) -> Void)?
     /// Goes as soon as it is unbound.
     var isDeleted = false
+    /// A driver of the host has it.
+    var hasHostDriver = false
   }
 
   struct MergedSet {
@@ -41,11 +45,14 @@ struct Registry {
     var openCount = 0
     /// What the set's IOMMU has while it is open.
     var use: Use?
+    /// The container of today's API that the set is.
+    var container: ContainerID?
   }
 
   /// An open IOMMU: who owns it and its mappings.
   struct Use {
-    var owner: any AddressSpace
+    /// Nil for a container's: its descriptors serve whoever has them.
+    var owner: (any AddressSpace)?
     var domain: SoftIOMMU
     /// A merge opened it, and nobody has had a descriptor since: it stays without one.
     var isHeldByMerge = false
@@ -54,10 +61,10 @@ struct Registry {
   var merging: Merging
   var groups: [GroupID: Group] = [:]
   var sets: [SetID: MergedSet] = [:]
+  var containers: [ContainerID: Container] = [:]
+  var containersMade: UInt64 = 0
   typealias Observer = @Sendable (GroupEvent) -> Void
-  var observers: [Observer] = []
-  /// Not delivered yet, each with those who were observing when it happened.
-  var events: [(event: GroupEvent, observers: [Observer])] = []
+  var subscribers: [Subscriber] = []
   /// Whether some thread is delivering.
   var isDelivering = false
   private var setsMade: UInt64 = 0
@@ -76,7 +83,15 @@ struct Registry {
   }
 
   mutating func post(_ event: GroupEvent) {
-    events.append((event, observers))
+    for index in subscribers.indices { subscribers[index].post(event) }
+  }
+
+  /// The next event that somebody has not been told of, and whom to tell.
+  mutating func takeEvent() -> (GroupEvent, Observer)? {
+    for index in subscribers.indices {
+      if let event = subscribers[index].take() { return (event, subscribers[index].observer) }
+    }
+    return nil
   }
 
   func set(of group: GroupID) -> MergedSet? {
@@ -112,7 +127,7 @@ struct Registry {
   /// - Parameter makeDomain: gives a new domain; called at most once.
   @discardableResult
   mutating func openIOMMU(
-    of set: SetID, owner: any AddressSpace, makeDomain: () -> SoftIOMMU
+    of set: SetID, owner: (any AddressSpace)?, makeDomain: () -> SoftIOMMU
   ) -> SoftIOMMU {
     if let use = sets[set]?.use { return use.domain }
     let domain = makeDomain()
@@ -181,7 +196,7 @@ struct Registry {
   mutating func settle(_ set: SetID, _ aftermath: inout Aftermath) {
     guard let now = sets[set] else { return }
     let groupsOpen = now.groups.contains { (groups[$0]?.openCount ?? 0) > 0 }
-    if now.openCount == 0 {
+    if now.openCount == 0, now.container == nil {
       if now.groups.count == 1 || !groupsOpen { closeIOMMU(of: set, &aftermath) }
       if now.groups.count > 1, !groupsOpen {
         sets[set] = nil

@@ -27,11 +27,10 @@ public struct PCIBridge: Hashable, Sendable {
   /// A bridge to another PCI bus, normal decode.
   public static let classCode: UInt32 = 0x060400
 
-  /// The configuration header, type 1, and zeros: 256 bytes. All windows are closed, for nothing decodes the
-  /// addresses behind it (PCI-to-PCI Bridge Architecture 1.2, 3.2).
+  /// The configuration header, type 1, and zeros: 256 bytes (PCI-to-PCI Bridge Architecture 1.2, 3.2).
   ///
   /// - Parameter subordinate: the highest bus number behind it.
-  public func config(subordinate: UInt8) -> [UInt8] {
+  public func config(subordinate: UInt8, windows: PCIBridgeWindows) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 256)
     func put(_ value: UInt16, _ offset: Int) {
       bytes[offset] = UInt8(truncatingIfNeeded: value)
@@ -48,10 +47,24 @@ public struct PCIBridge: Hashable, Sendable {
     bytes[0x18] = address.bus
     bytes[0x19] = secondary
     bytes[0x1a] = subordinate
-    // Bases above their limits: I/O, memory, prefetchable memory.
-    bytes[0x1c] = 0xf0
-    put(0xfff0, 0x20)
-    put(0xfff0, 0x24)
+    // Closed ones have bases above their limits.
+    bytes[0x1c] = windows.io.map { UInt8(truncatingIfNeeded: $0.lowerBound >> 8) & 0xf0 } ?? 0xf0
+    bytes[0x1d] = windows.io.map { UInt8(truncatingIfNeeded: $0.upperBound >> 8) & 0xf0 } ?? 0
+    func putMemory(_ window: ClosedRange<UInt64>?, _ offset: Int, kind: UInt16) {
+      let base = window.map { UInt16(truncatingIfNeeded: $0.lowerBound >> 16) & 0xfff0 } ?? 0xfff0
+      let limit = window.map { UInt16(truncatingIfNeeded: $0.upperBound >> 16) & 0xfff0 } ?? 0
+      put(base | kind, offset)
+      put(limit | kind, offset + 2)
+    }
+    putMemory(windows.memory, 0x20, kind: 0)
+    // The prefetchable one has 64 bits.
+    putMemory(windows.prefetchable, 0x24, kind: 1)
+    for (bound, offset) in [
+      (windows.prefetchable?.lowerBound, 0x28), (windows.prefetchable?.upperBound, 0x2c),
+    ] {
+      put(UInt16(truncatingIfNeeded: (bound ?? 0) >> 32), offset)
+      put(UInt16(truncatingIfNeeded: (bound ?? 0) >> 48), offset + 2)
+    }
     return bytes
   }
 }

@@ -14,7 +14,7 @@ extension PCIBus {
   /// - Throws: `EEXIST` when the address or the secondary bus's number is taken, `EINVAL` when that is not greater
   ///   than the number of the bus that the bridge is on, `EBUSY` behind a bridge that is being removed.
   public func add(_ bridge: PCIBridge) throws(PCIBusError) {
-    try state.withLock { state throws(PCIBusError) in
+    try devices.withLock { state throws(PCIBusError) in
       try state.checkRoom(at: bridge.address)
       guard bridge.secondary > bridge.address.bus else {
         throw PCIBusError(
@@ -31,46 +31,43 @@ extension PCIBus {
 
   /// - Returns: nil when there is no bridge at `address`.
   public func bridge(at address: PCIAddress) -> PCIBridge? {
-    state.withLock { $0.bridges[address]?.bridge }
+    devices.withLock { $0.bridges[address]?.bridge }
   }
 
   /// - Returns: nil for a root bus.
   public func bridge(to bus: PCIBusAddress) -> PCIBridge? {
-    state.withLock { $0.bridge(to: bus) }
+    devices.withLock { $0.bridge(to: bus) }
   }
 
   /// Removes a bridge with everything behind it, once vfio has let go of all of that.
+  ///
+  /// Until then it can be taken back: what has gone by then is found again, with the driver that it had.
   func removeBridge(
     _ address: PCIAddress, _ departure: Departure, _ completion: @escaping @Sendable () -> Void
   ) throws(PCIBusError) -> UnbindWait {
-    let (bridges, functions) = try state.withLock { state throws(PCIBusError) in
+    let (bridges, slots) = try devices.withLock { state throws(PCIBusError) in
       guard let top = state.bridges[address]?.bridge else { throw Self.nothing(at: address) }
       let bridges = state.bridges.keys.filter { state.isAt(top.secondaryBus, above: $0) }
-      let functions = state.slots.keys.filter {
-        state.isAt(top.secondaryBus, above: $0)
-      }
+      let slots = state.slots.filter { state.isAt(top.secondaryBus, above: $0.key) }
       let all = bridges + [address]
       if all.contains(where: { state.bridges[$0]?.isLeaving == true }) {
         throw PCIBusError(.resourceBusy, "\(address) is on its way out already")
       }
       for bridge in all { state.bridges[bridge]?.isLeaving = true }
-      return (all, functions.sorted())
+      return (all, slots)
     }
-    let countdown = Countdown(functions.count + 1) { [self] in
-      state.withLock { state in
+    let countdown = Countdown(slots.count + 1) { [devices] in
+      devices.withLock { state in
         for bridge in bridges { state.departed(bridge: bridge, departure) }
       }
       completion()
     }
-    let stay = { @Sendable [self] in
-      state.withLock { state in
-        for bridge in bridges { state.bridges[bridge]?.isLeaving = false }
-      }
-    }
+    let stay = { @Sendable [weak self] () -> Void in self?.stay(bridges, slots) }
     var waits: [UnbindWait] = []
     do throws(PCIBusError) {
-      for function in functions {
-        waits.append(try removeFunction(function, departure) { countdown.step() })
+      for function in slots.keys.sorted() {
+        // The hardware goes with the bridge's.
+        waits.append(try devices.remove(function, .untilRescan) { countdown.step() })
       }
     } catch {
       for wait in waits { wait.cancel() }
@@ -79,6 +76,26 @@ extension PCIBus {
     }
     countdown.step()
     return UnbindWait(waits, onCancel: stay)
+  }
+
+  /// Bridges do not leave after all: puts back what was behind them.
+  private func stay(_ bridges: [PCIAddress], _ before: [PCIAddress: Slot]) {
+    let gone = devices.withLock { state in
+      for bridge in bridges { state.bridges[bridge]?.isLeaving = false }
+      return before.keys.sorted().compactMap { address in
+        state.unscanned.functions.removeValue(forKey: address).map { (address, $0) }
+      }
+    }
+    for (address, slot) in gone {
+      let driver = before[address]?.driver ?? .none
+      do throws(PCIBusError) {
+        try enumerate(slot, at: address)
+        try devices.setDriverOverride(before[address]?.driverOverride, at: address)
+        if driver != .none { try bind(address, to: driver) }
+      } catch {
+        // Somebody was quicker, or its group is in use: vfio has it then, or nobody.
+      }
+    }
   }
 
   static func nothing(at address: PCIAddress) -> PCIBusError {

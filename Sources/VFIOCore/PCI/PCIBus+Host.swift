@@ -1,27 +1,31 @@
 public import DeviceKit
-import Synchronization
 import SystemPackage
 
 /// What the host sees of single functions and steers, as through sysfs.
 extension PCIBus {
   /// - Returns: nil when there is no function at `address`.
   public func function(at address: PCIAddress) -> FunctionStatus? {
-    state.withLock { $0.slots[address]?.status(address) }
+    devices.withLock { $0.slots[address]?.status(address) }
   }
 
   /// The drivers of the host that functions were plugged in for or bound to, in order.
-  public var hostDrivers: [String] {
-    state.withLock { $0.hostDrivers.sorted() }
+  public var hostDrivers: [String] { devices.hostDrivers }
+
+  /// The numbers of the groups of all functions, also of those that `rescan` would find.
+  public var groupNumbers: Set<UInt32> {
+    devices.withLock { state in
+      Set((Array(state.slots.values) + state.unscanned.functions.values).map(\.device.group.number))
+    }
   }
 
   /// The addresses of all functions and bridges, in order.
   public var addresses: [PCIAddress] {
-    state.withLock { (Array($0.slots.keys) + $0.bridges.keys).sorted() }
+    devices.withLock { (Array($0.slots.keys) + $0.bridges.keys).sorted() }
   }
 
   /// The addresses of the functions and bridges on one bus, in order.
   public func addresses(on bus: PCIBusAddress) -> [PCIAddress] {
-    state.withLock { state in
+    devices.withLock { state in
       let functions = state.slots.keys.filter { $0.busAddress == bus }
       return (functions + state.bridges.keys.filter { $0.busAddress == bus }).sorted()
     }
@@ -29,18 +33,42 @@ extension PCIBus {
 
   /// The function's configuration space as it is now: 256 bytes, 4096 of one of PCI Express.
   ///
-  /// BARs hold where the platform put them: vfio-pci virtualises what a client writes there.
+  /// BARs hold where the platform put them, or what the host wrote there since: vfio-pci virtualises what a
+  /// client writes.
   ///
   /// - Returns: nil when there is no function at `address`.
   public func config(at address: PCIAddress) -> [UInt8]? {
-    state.withLock { $0.slots[address]?.function }?.hostConfig()
+    devices.withLock { $0.slots[address]?.function }?.hostConfig()
+  }
+
+  /// Writes to the function's configuration space as the host's administrator may, whoever has it.
+  ///
+  /// - Returns: how many bytes were taken: those inside.
+  /// - Throws: `ENODEV` when there is no function.
+  public func writeConfig(
+    at address: PCIAddress, offset: Int, _ bytes: [UInt8]
+  ) throws(PCIBusError) -> Int {
+    let slot = try devices.withLock { state throws(PCIBusError) in try state.slot(at: address) }
+    let size = slot.function.kind.description.configSize
+    guard (0..<size).contains(offset) else { return 0 }
+    let inside = bytes.prefix(size - offset)
+    inside.withUnsafeBytes { slot.function.writeHostConfig($0, at: offset) }
+    return inside.count
+  }
+
+  /// Enables or disables a function as a driver of the host does.
+  ///
+  /// - Throws: `ENODEV` when there is none.
+  public func setEnabled(_ isEnabled: Bool, at address: PCIAddress) throws(PCIBusError) {
+    let slot = try devices.withLock { state throws(PCIBusError) in try state.slot(at: address) }
+    slot.function.setEnabled(isEnabled)
   }
 
   /// Resets a function, whoever has it.
   ///
   /// - Throws: `ENODEV` when there is none, `EINVAL` where it has no reset.
   public func reset(_ address: PCIAddress) throws(PCIBusError) {
-    let slot = try state.withLock { state throws(PCIBusError) in try Self.slot(state, address) }
+    let slot = try devices.withLock { state throws(PCIBusError) in try state.slot(at: address) }
     do throws(Errno) { try slot.function.reset() } catch {
       throw PCIBusError(error, "\(address) was not reset: \(error)")
     }
@@ -51,21 +79,6 @@ extension PCIBus {
   ///
   /// - Throws: `ENODEV` when there is no function.
   public func setDriverOverride(_ name: String?, at address: PCIAddress) throws(PCIBusError) {
-    try state.withLock { state throws(PCIBusError) in
-      _ = try Self.slot(state, address)
-      state.slots[address]?.driverOverride = name
-    }
-  }
-
-  /// Takes back an unbind, and a removal, of this very binding.
-  func cancelUnbind(_ address: PCIAddress, _ data: PCIDeviceData) -> Bool {
-    // The core knows which binding waits. One that is given back to vfio is here as it was before.
-    let device = state.withLock { $0.slots[address]?.device }
-    guard let device, vfio.cancelUnbind(device, data: data) else { return false }
-    state.withLock { state in
-      state.slots[address]?.isUnbinding = false
-      state.slots[address]?.departure = nil
-    }
-    return true
+    try devices.setDriverOverride(name, at: address)
   }
 }

@@ -13,7 +13,7 @@ extension PCIBus {
       guard let name = kind.sharedMemory else {
         return try PCIMemory(sizes, name: "\(address)")
       }
-      return try state.withLock { state throws(Errno) in
+      return try devices.withLock { state throws(Errno) in
         let memory = try PCIMemory(sizes, name: name, sharing: state.sharedMemories[name])
         if let memory { state.sharedMemories[name] = memory.file }
         return memory

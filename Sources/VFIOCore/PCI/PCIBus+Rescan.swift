@@ -18,8 +18,7 @@ extension PCIBus {
   /// - Parameters:
   ///   - departure: whether the hardware goes as well. What was removed before can be unplugged still.
   ///   - completion: called exactly once, when all is gone; never after the wait was taken back.
-  /// - Returns: the wait for vfio, which can be taken back until all is gone. Of what is behind a bridge, functions
-  ///   that are gone by then stay so.
+  /// - Returns: the wait for vfio, which can be taken back until all is gone.
   /// - Throws: `ENODEV` when there is nothing, `EBUSY` when any of it is being removed or unbound already.
   @discardableResult
   public func remove(
@@ -27,8 +26,10 @@ extension PCIBus {
     completion: @escaping @Sendable () -> Void = {}
   ) throws(PCIBusError) -> UnbindWait {
     if bridge(at: address) != nil { return try removeBridge(address, departure, completion) }
-    let wasUnscanned = state.withLock { departure == .forGood && $0.unplugUnscanned(address) }
-    if !wasUnscanned { return try removeFunction(address, departure, completion) }
+    let wasUnscanned = devices.withLock { departure == .forGood && $0.unplugUnscanned(address) }
+    if !wasUnscanned {
+      return try devices.remove(address, departure, completion: completion)
+    }
     completion()
     return UnbindWait()
   }
@@ -39,7 +40,7 @@ extension PCIBus {
   /// - Parameter bus: nil for everywhere.
   /// - Returns: the addresses of the functions, in order.
   public func rescan(_ bus: PCIBusAddress? = nil) -> [PCIAddress] {
-    let found = state.withLock { state in
+    let found = devices.withLock { state in
       let bridges = state.unscanned.bridges.filter { state.isAt(bus, above: $0.key) }
       let functions = state.unscanned.functions.filter { state.isAt(bus, above: $0.key) }
       for (address, bridge) in bridges {
@@ -55,7 +56,7 @@ extension PCIBus {
         return address
       } catch {
         // A bridge above it goes meanwhile.
-        state.withLock { $0.unscanned.functions[address] = slot }
+        devices.withLock { $0.unscanned.functions[address] = slot }
         return nil
       }
     }
@@ -63,13 +64,11 @@ extension PCIBus {
 }
 
 extension PCIBus.State {
-  /// The function has left the bus.
-  mutating func departed(_ address: PCIAddress) {
-    guard let slot = slots.removeValue(forKey: address) else { return }
+  mutating func departed(_ slot: PCIBus.Slot, from address: PCIAddress) {
     switch slot.departure {
     case .untilRescan?:
       unscanned.functions[address] = PCIBus.Slot(
-        function: slot.function, device: slot.device, initialDriver: slot.initialDriver)
+        slot.function, device: slot.device, initialDriver: slot.initialDriver)
     case .forGood?, nil:
       unplugged(slot)
     }
@@ -107,6 +106,8 @@ extension PCIBus.State {
   }
 
   private mutating func unplugged(_ slot: PCIBus.Slot) {
-    layout.release(slot.function.barAddresses, of: slot.function.kind.description)
+    let function = slot.function
+    layout.release(
+      function.barAddresses, of: function.kind.description, on: function.address.busAddress)
   }
 }

@@ -83,7 +83,7 @@ extension PCIFunction {
   }
 
   /// Ports that are not decoded read as ones; memory must not be touched then.
-  private func checkMemory(_ region: PCIRegion) throws(Errno) {
+  func checkMemory(_ region: PCIRegion) throws(Errno) {
     if bar(region)?.space != .io, !isDecoded(.memorySpace) { throw .ioError }
   }
 

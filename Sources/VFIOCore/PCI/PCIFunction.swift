@@ -12,8 +12,11 @@ final class PCIFunction: Sendable {
   let barAddresses: [Int: UInt64]
   let pins: PCIPins
   let memory: PCIMemory?
+  let events = PCIClientEvents()
   let model: any PCIFunctionModel
   private let openCount = Mutex(0)
+  /// The address registers as the host has them; the rest of it is not used.
+  private let hostAddresses: Mutex<PCIConfigSpace>
   private let isAlone: @Sendable () -> Bool
 
   /// - Parameters:
@@ -28,6 +31,8 @@ final class PCIFunction: Sendable {
     self.kind = kind
     self.barAddresses = barAddresses
     self.isAlone = isAlone
+    hostAddresses = Mutex(
+      PCIConfigSpace(PCIConfigLayout(kind.description, addresses: barAddresses)))
     pins = PCIPins(
       kind.description, device: "\(address)", addresses: barAddresses, memory: memory,
       scheduler: scheduler,
@@ -53,6 +58,7 @@ final class PCIFunction: Sendable {
       count -= 1
       guard count == 0 else { return }
       pins.disableAll()
+      events.clear()
       change { _ = $0.config.command.remove(.busMaster) }
     }
   }
@@ -90,11 +96,44 @@ final class PCIFunction: Sendable {
 
   /// Configuration space as the host sees it: what clients write to BARs stays with them.
   func hostConfig() -> [UInt8] {
-    let atOpen = PCIConfigSpace(PCIConfigLayout(kind.description, addresses: barAddresses))
+    let host = hostAddresses.withLock { $0 }
     return pins.look { state in
       (0..<state.config.size).map { offset in
-        PCIConfigLayout.bars.contains(offset) || PCIConfigLayout.rom.contains(offset)
-          ? atOpen.byte(at: offset) : state.config.byte(at: offset)
+        PCIConfigLayout.isAddress(offset)
+          ? host.byte(at: offset) : state.config.byte(at: offset)
+      }
+    }
+  }
+
+  /// A write of the host's, as through sysfs. What it says of BARs and the ROM stays in the registers, for
+  /// software that sizes them; nothing moves.
+  ///
+  /// - Parameter offset: with all of the bytes inside.
+  func writeHostConfig(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+    var start = 0
+    while start < bytes.count {
+      let isAddress = PCIConfigLayout.isAddress(offset + start)
+      let end =
+        bytes[start...].indices.first { PCIConfigLayout.isAddress(offset + $0) != isAddress }
+        ?? bytes.count
+      // SAFETY: a part of the buffer.
+      let part = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+      if isAddress {
+        hostAddresses.withLock { _ = $0.write(part, at: offset + start) }
+      } else {
+        writeConfig(part, at: offset + start)
+      }
+      start = end
+    }
+  }
+
+  /// Turns decoding on, or bus mastering off, as `pci_enable_device` and `pci_disable_device` do.
+  func setEnabled(_ isEnabled: Bool) {
+    change { state in
+      if isEnabled {
+        state.config.command.formUnion([.ioSpace, .memorySpace])
+      } else {
+        state.config.command.remove(.busMaster)
       }
     }
   }

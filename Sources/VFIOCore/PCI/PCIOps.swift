@@ -13,10 +13,14 @@ final class PCIDeviceData: Sendable {
 
 /// The bus driver vfio-pci: the draft ABI's device operations on PCI functions.
 final class PCIOps: DeviceOps {
+  let mainline: (any DeviceOps)?
   private let claimDevice: @Sendable (Device) throws(Errno) -> Void
 
-  /// - Parameter claim: binds a device, known by its name, to vfio.
-  init(claim: @escaping @Sendable (Device) throws(Errno) -> Void) {
+  /// - Parameters:
+  ///   - mainline: the same for today's API.
+  ///   - claim: binds a device, known by its name, to vfio.
+  init(mainline: MainlinePCIOps, claim: @escaping @Sendable (Device) throws(Errno) -> Void) {
+    self.mainline = mainline
     claimDevice = claim
   }
 

@@ -1,6 +1,5 @@
 public import DeviceKit
 public import Logging
-import Synchronization
 import SystemPackage
 
 /// The emulated platform bus with its bus driver vfio-platform, written on the core's bus driver API alone.
@@ -11,7 +10,7 @@ public final class PlatformBus: Sendable {
   /// The bus's name in group ids.
   public static let name = "platform"
 
-  public typealias Driver = PCIBus.Driver
+  public typealias Driver = BusDriver
 
   /// What people see of a device.
   public struct DeviceStatus: Sendable {
@@ -21,43 +20,51 @@ public final class PlatformBus: Sendable {
     public var description: PlatformDeviceDescription
     public var group: GroupID
     public var driver: Driver
+    /// The driver that it was plugged in for.
+    public var initialDriver: Driver
+    /// The only driver that may take it, by name; nil where any may. For those who choose drivers: the
+    /// bus itself binds to whatever driver it is told.
+    public var driverOverride: String?
     /// Waits for its group to fall out of use, to be unbound.
     public var isUnbinding: Bool
   }
 
-  private struct Slot {
-    var platform: PlatformDevice
-    var device: Device
-    var driver = Driver.none
-    var isUnbinding = false
-    /// Vfio is being told of it, or that it is bound: nobody else may change it meanwhile.
-    var isInTransit = true
-    /// Goes as soon as it is unbound.
-    var isRemoved = false
+  struct State: BusState {
+    var slots: [String: BusSlot<PlatformDevice>] = [:]
+    var hostDrivers: Set<String> = []
+
+    func checkRoom(at name: String) throws(BusError) {
+      if slots[name] != nil { throw BusError(.fileExists, "there is a platform device \(name)") }
+    }
+
+    func departed(_ slot: BusSlot<PlatformDevice>, from name: String) {}
+
+    static func data(for device: PlatformDevice) -> DeviceData { PlatformDeviceData(device) }
   }
 
-  private let vfio: VFIO
+  private let slots: BusDevices<State>
   private let scheduler: any Scheduler
   private let logger: Logger
-  private let slots = Mutex<[String: Slot]>([:])
 
   /// - Parameter scheduler: runs the models' delayed work.
   public init(vfio: VFIO, scheduler: any Scheduler, logger: Logger) {
-    self.vfio = vfio
+    slots = BusDevices(State(), vfio: vfio)
     self.scheduler = scheduler
     self.logger = logger
   }
 
   /// All devices, in the order of their names.
   public var devices: [DeviceStatus] {
-    slots.withLock { slots in
-      slots.sorted { $0.key < $1.key }.map { name, slot in
-        DeviceStatus(
-          name: name, kind: slot.platform.kind.name, description: slot.platform.kind.description,
-          group: slot.device.group, driver: slot.driver, isUnbinding: slot.isUnbinding)
-      }
-    }
+    slots.all.map { $0.slot.status }
   }
+
+  /// - Returns: nil when there is no such device.
+  public func device(named name: String) -> DeviceStatus? {
+    slots.withLock { $0.slots[name]?.status }
+  }
+
+  /// The drivers of the host that devices were plugged in for or bound to, in order.
+  public var hostDrivers: [String] { slots.hostDrivers }
 
   /// Adds a device and lets `driver` take it.
   ///
@@ -80,52 +87,23 @@ public final class PlatformBus: Sendable {
     } catch {
       throw BusError(error, "there is no memory for \(kind.name) \(name): \(error)")
     }
-    try slots.withLock { slots throws(BusError) in
-      guard slots[name] == nil else {
-        throw BusError(.fileExists, "there is a platform device \(name)")
-      }
-      slots[name] = Slot(platform: platform, device: device)
-    }
-    let ops = PlatformOps { [weak self] device throws(Errno) in try self?.claim(device) }
-    do throws(Errno) {
-      try vfio.addDevice(device, ops: ops, port: platform.pins.domainPort)
-    } catch {
-      slots.withLock { $0[name] = nil }
-      throw BusError(error, "vfio did not take \(name): \(error)")
-    }
-    // The claim may have bound it already.
-    let isTaken = slots.withLock { slots in
-      slots[name]?.isInTransit = false
-      return slots[name]?.driver != Driver.none
-    }
-    guard driver != .none, !isTaken else { return }
-    do throws(BusError) {
-      try bind(name, to: driver)
-    } catch {
-      // Somebody was quicker, or its group is in use and the claim failed: nobody has it then.
-      if error.errno != .resourceBusy { throw error }
-    }
+    let ops = PlatformOps { [weak slots] device throws(Errno) in try slots?.claim(device) }
+    try slots.enumerate(
+      BusSlot(platform, device: device, initialDriver: driver), at: name, ops: ops,
+      port: platform.pins.domainPort)
+    try slots.bindInitially(name)
   }
 
   /// Removes a device, after vfio has let go of it.
   ///
-  /// - Parameter completion: called exactly once, when the device is gone.
+  /// - Parameter completion: called exactly once, when the device is gone; never after the wait was taken back.
+  /// - Returns: the wait for vfio, which can be taken back until the device is gone.
   /// - Throws: `ENODEV` when there is none, `EBUSY` when it is on its way out already.
+  @discardableResult
   public func remove(
     _ name: String, completion: @escaping @Sendable () -> Void = {}
-  ) throws(BusError) {
-    let slot = try slots.withLock { slots throws(BusError) in
-      let slot = try Self.slot(slots, name)
-      if slot.isRemoved || slot.isUnbinding || slot.isInTransit {
-        throw BusError(.resourceBusy, "\(name) is on its way into vfio or out of it already")
-      }
-      slots[name]?.isRemoved = true
-      return slot
-    }
-    vfio.deleteDevice(slot.device)
-    if slot.driver == .vfio { return try unbind(name, completion: completion) }
-    slots.withLock { $0[name] = nil }
-    completion()
+  ) throws(BusError) -> UnbindWait {
+    try slots.remove(name, .forGood, completion: completion)
   }
 
   /// Lets a driver take a device that nobody has.
@@ -133,94 +111,37 @@ public final class PlatformBus: Sendable {
   /// - Throws: `ENODEV` when there is no device, `EBUSY` when a driver has it, or a driver of the host wants
   ///   it and its group is in use.
   public func bind(_ name: String, to driver: Driver) throws(BusError) {
-    try bind(name, to: driver, isClaim: false)
-  }
-
-  private func bind(_ name: String, to driver: Driver, isClaim: Bool) throws(BusError) {
-    let slot = try slots.withLock { slots throws(BusError) in
-      let slot = try Self.slot(slots, name)
-      guard slot.driver == .none, !slot.isRemoved, slot.isInTransit == isClaim else {
-        throw BusError(.resourceBusy, "\(name) has a driver or is about to")
-      }
-      if case .host = driver { try checkHostMayTake(slot.device) }
-      slots[name]?.isInTransit = driver == .vfio
-      slots[name]?.driver = driver
-      return slot
-    }
-    guard driver == .vfio else { return }
-    defer { slots.withLock { $0[name]?.isInTransit = false } }
-    do throws(Errno) {
-      try vfio.bindDevice(slot.device, data: PlatformDeviceData(slot.platform))
-    } catch {
-      slots.withLock { $0[name]?.driver = .none }
-      throw BusError(error, "vfio did not bind \(name): \(error)")
-    }
+    try slots.bind(name, to: driver)
   }
 
   /// Takes a device from its driver; from vfio when its group is not in use any more.
   ///
-  /// - Parameter completion: called exactly once, when nobody has the device.
-  /// - Throws: `ENODEV` when there is no device or no driver has it, `EBUSY` when it is being unbound.
+  /// - Parameters:
+  ///   - driver: who must have it; nil for whoever has.
+  ///   - completion: called exactly once, when nobody has the device; never after the wait was taken back.
+  /// - Returns: the wait for vfio, which can be taken back until the device is unbound.
+  /// - Throws: `ENODEV` when there is no device or `driver` does not have it, `EBUSY` when it is being unbound.
+  @discardableResult
   public func unbind(
-    _ name: String, completion: @escaping @Sendable () -> Void = {}
-  ) throws(BusError) {
-    let slot = try slots.withLock { slots throws(BusError) in
-      let slot = try Self.slot(slots, name)
-      if slot.driver == .none {
-        throw BusError(.operationNotSupportedByDevice, "\(name) has no driver")
-      }
-      if slot.isUnbinding || slot.isInTransit {
-        throw BusError(.resourceBusy, "\(name) is being bound or unbound already")
-      }
-      if slot.driver == .vfio {
-        slots[name]?.isUnbinding = true
-      } else {
-        slots[name]?.driver = .none
-      }
-      return slot
-    }
-    guard slot.driver == .vfio else { return completion() }
-    do throws(Errno) {
-      try vfio.unbindDevice(slot.device) { [weak self] _ in
-        self?.unbound(name)
-        completion()
-      }
-    } catch {
-      slots.withLock { $0[name]?.isUnbinding = false }
-      throw BusError(error, "vfio did not let go of \(name): \(error)")
-    }
+    _ name: String, from driver: Driver? = nil, completion: @escaping @Sendable () -> Void = {}
+  ) throws(BusError) -> UnbindWait {
+    try slots.unbind(name, from: driver, completion: completion)
   }
 
-  private func unbound(_ name: String) {
-    slots.withLock { slots in
-      slots[name]?.driver = .none
-      slots[name]?.isUnbinding = false
-      if slots[name]?.isRemoved == true { slots[name] = nil }
-    }
+  /// Keeps the device for the driver called `driver`; nil lets any driver have it again. Who has it now stays.
+  ///
+  /// - Throws: `ENODEV` when there is no device.
+  public func setDriverOverride(_ driver: String?, at name: String) throws(BusError) {
+    try slots.setDriverOverride(driver, at: name)
   }
+}
 
-  /// A device came into a group in use: vfio takes it, and nobody else can have got it before.
-  private func claim(_ device: Device) throws(Errno) {
-    do throws(BusError) {
-      try bind(device.name, to: .vfio, isClaim: true)
-    } catch {
-      throw error.errno
-    }
-  }
-
-  private func checkHostMayTake(_ device: Device) throws(BusError) {
-    do throws(Errno) {
-      try vfio.checkHostMayTake(device)
-    } catch {
-      throw BusError(error, "group \(device.group) of \(device) is in use")
-    }
-  }
-
-  private static func slot(_ slots: [String: Slot], _ name: String) throws(BusError) -> Slot {
-    guard let slot = slots[name] else {
-      throw BusError(.operationNotSupportedByDevice, "there is no platform device \(name)")
-    }
-    return slot
+extension BusSlot<PlatformDevice> {
+  fileprivate var status: PlatformBus.DeviceStatus {
+    PlatformBus.DeviceStatus(
+      name: device.name, kind: hardware.kind.name, description: hardware.kind.description,
+      group: device.group, driver: driver, initialDriver: initialDriver,
+      driverOverride: driverOverride, isUnbinding: isUnbinding)
   }
 }
 

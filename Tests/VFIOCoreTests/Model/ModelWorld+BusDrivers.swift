@@ -91,7 +91,7 @@ extension ModelWorld {
   }
 
   func checkHostMayTake(_ device: (name: String, group: Group)) {
-    let got = errno { () throws(Errno) in try vfio.checkHostMayTake(coreDevice(device.name)) }
+    let got = errno { () throws(Errno) in try vfio.hostTakes(coreDevice(device.name)) }
     let expected = errno { () throws(Errno) in try model.checkHostMayTake(device.name) }
     compare("host", device.name, got: got, expected: expected)
   }

@@ -6,6 +6,11 @@ struct PCIConfigLayout: Sendable {
   /// Where the BARs are.
   static let bars = 0x10..<0x28
   static let rom = 0x30..<0x34
+  /// Whether the byte at `offset` is of a BAR or of the ROM's register.
+  static func isAddress(_ offset: Int) -> Bool {
+    bars.contains(offset) || rom.contains(offset)
+  }
+
   static let conventionalSize = 0x100
   static let expressSize = 0x1000
   static let capabilitiesStart = 0x40

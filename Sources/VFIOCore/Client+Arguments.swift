@@ -13,6 +13,31 @@ extension Client {
     return value
   }
 
+  /// Copies `value` in from `offset` bytes into a structure.
+  ///
+  /// - Throws: `EFAULT` for a bad pointer.
+  func load(
+    _ value: inout some BitwiseCopyable, at address: UInt64, offset: Int
+  ) throws(Errno) {
+    guard let place = ClientAddress(address).advanced(by: UInt64(offset)) else {
+      throw .badAddress
+    }
+    try load(&value, from: place)
+  }
+
+  /// Copies bytes out, to `offset` bytes into a structure.
+  ///
+  /// - Throws: `EFAULT` for a bad pointer.
+  func store(_ bytes: [UInt8], at address: UInt64, offset: Int) throws(Errno) {
+    guard let place = ClientAddress(address).advanced(by: UInt64(offset)) else {
+      throw .badAddress
+    }
+    try bytes.withUnsafeBufferPointer { buffer throws(Errno) in
+      // SAFETY: the array's own storage, for the length of the call.
+      try write(place, from: UnsafeRawBufferPointer(buffer))
+    }
+  }
+
   /// Copies a NUL-terminated string in, of at most a page with its NUL.
   ///
   /// Goes page by page, so that nothing is touched beyond the page that the NUL is in.

@@ -1,20 +1,25 @@
 import CLinux
-import ClientAccess
 import Glibc
 import SystemPackage
 
-/// A client's thread between the return of its ioctl and its next instruction, ours to command.
+/// A client's thread between the return of its system call and its next instruction, ours to command.
 ///
 /// Every method that returns nil or false has found the thread dying and seen it off.
-struct StoppedThread: ~Copyable {
+public struct StoppedThread: ~Copyable {
   /// The red zone below the stack pointer: 128 bytes that are the thread's own (System V ABI, x86-64).
-  static let scratchSize = 128
+  public static let scratchSize = 128
 
-  /// ioctl, as a 64-bit and as a 32-bit program calls it.
-  private static let ioctlNumbers: [UInt64] = [16, 54]
+  /// The system call that it returns from, by the numbers that it has in a 64-bit and a 32-bit program.
+  public struct Call: Sendable {
+    let numbers: [UInt64]
 
-  let tid: Int32
+    public static let ioctl = Call(numbers: [16, 54])
+    public static let chdir = Call(numbers: [80, 12])
+  }
+
+  public let tid: Int32
   private let watch: StopWatch
+  private var returning = Call(numbers: [])
   private var registers = user_regs_struct()
   private var signalMask: UInt64 = 0
   private var savedScratch: [UInt64] = []
@@ -30,26 +35,27 @@ struct StoppedThread: ~Copyable {
   }
 
   /// Where system calls' arguments in memory go; free for our use until `resume`.
-  var scratch: UInt64 { registers.rsp &- UInt64(Self.scratchSize) }
+  public var scratch: UInt64 { registers.rsp &- UInt64(Self.scratchSize) }
 
   /// Blocks signals and saves the scratch memory.
   ///
-  /// - Throws: where this is not the return of a 64-bit ioctl that we answered with the placeholder.
-  mutating func prepare() throws(DeliveryFailure) {
+  /// - Throws: where this is not the 64-bit return of `call`, answered with the placeholder.
+  public mutating func prepare(after call: Call) throws(TracingFailure) {
+    returning = call
     let syscallInstruction: UInt64 = 0x050f
     var code: UInt64 = 0
     guard cl_ptrace_peek(tid, registers.rip &- 2, &code) == 0, code & 0xffff == syscallInstruction
     else {
-      throw DeliveryFailure(
+      throw TracingFailure(
         errno: .notSupported, sentence: "the client is not a 64-bit program, or hides its code")
     }
     guard registers.rax == UInt64(SeizedThread.placeholder) else {
-      throw DeliveryFailure(errno: .interrupted, sentence: "the ioctl ended without our answer")
+      throw TracingFailure(errno: .interrupted, sentence: "the call ended without our answer")
     }
     for offset in stride(from: 0, to: Self.scratchSize, by: 8) {
       var word: UInt64 = 0
       guard cl_ptrace_peek(tid, scratch &+ UInt64(offset), &word) == 0 else {
-        throw DeliveryFailure(errno: .badAddress, sentence: "the client's stack cannot be used")
+        throw TracingFailure(errno: .badAddress, sentence: "the client's stack cannot be used")
       }
       savedScratch.append(word)
     }
@@ -57,7 +63,7 @@ struct StoppedThread: ~Copyable {
   }
 
   /// Puts `words` into the scratch memory from its start.
-  func write(_ words: [UInt64]) -> Bool {
+  public func write(_ words: [UInt64]) -> Bool {
     for (i, word) in words.enumerated() {
       guard cl_ptrace_poke(tid, scratch &+ UInt64(i * 8), word) == 0 else {
         watch.reap()
@@ -68,7 +74,7 @@ struct StoppedThread: ~Copyable {
   }
 
   /// The word at `offset` of the scratch memory.
-  func word(at offset: Int) -> UInt64? {
+  public func word(at offset: Int) -> UInt64? {
     var word: UInt64 = 0
     guard cl_ptrace_peek(tid, scratch &+ UInt64(offset), &word) == 0 else {
       watch.reap()
@@ -80,7 +86,7 @@ struct StoppedThread: ~Copyable {
   /// Has the thread make a system call.
   ///
   /// - Returns: what the kernel returned, a negative errno included; nil when the thread is gone.
-  func call(_ number: Int, _ arguments: UInt64...) -> Int64? {
+  public func call(_ number: Int, _ arguments: UInt64...) -> Int64? {
     var r = registers
     r.rip &-= 2
     r.rax = UInt64(number)
@@ -99,13 +105,13 @@ struct StoppedThread: ~Copyable {
     return Int64(bitPattern: r.rax)
   }
 
-  /// Puts everything back and lets the thread go, its ioctl returning `result`.
+  /// Puts everything back and lets the thread go, its call returning `result`.
   ///
   /// - Returns: false when the thread was gone.
-  consuming func resume(returning result: Int64) -> Bool {
+  public consuming func resume(returning result: Int64) -> Bool {
     var r = registers
-    // Where the ioctl has ended without us, the register is the client's own.
-    if r.rax == UInt64(SeizedThread.placeholder), Self.ioctlNumbers.contains(r.orig_rax) {
+    // Where the call has ended without us, the register is the client's own.
+    if r.rax == UInt64(SeizedThread.placeholder), returning.numbers.contains(r.orig_rax) {
       r.rax = UInt64(bitPattern: result)
     }
     for (i, word) in savedScratch.enumerated() {

@@ -1,6 +1,4 @@
-import DeviceKit
-
-/// The wait of functions for their groups to fall out of use, after which vfio lets go of them.
+/// The wait of devices for their groups to fall out of use, after which vfio lets go of them.
 public struct UnbindWait: Sendable {
   private let giveUp: (@Sendable () -> Bool)?
 
@@ -9,12 +7,9 @@ public struct UnbindWait: Sendable {
     giveUp = nil
   }
 
-  init(bus: PCIBus, address: PCIAddress, data: PCIDeviceData?) {
-    if let data {
-      giveUp = { bus.cancelUnbind(address, data) }
-    } else {
-      giveUp = nil
-    }
+  /// - Parameter giveUp: false when there was nothing to wait for any more.
+  init(_ giveUp: @escaping @Sendable () -> Bool) {
+    self.giveUp = giveUp
   }
 
   /// Several at once.
@@ -26,7 +21,7 @@ public struct UnbindWait: Sendable {
     }
   }
 
-  /// Gives up waiting: vfio keeps the functions, and a removal is forgotten.
+  /// Gives up waiting: vfio keeps the devices, and a removal is forgotten.
   ///
   /// - Returns: false when there was nothing to wait for any more. The completion has been called then, or is
   ///   about to be; else it will not be called.

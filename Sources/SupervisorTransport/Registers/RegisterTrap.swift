@@ -1,0 +1,154 @@
+import CLinux
+import ClientAccess
+import DeviceKit
+import Glibc
+import Logging
+import Synchronization
+import SystemPackage
+import VFIOCore
+
+/// Registers that clients have mapped: sees each access and carries it out.
+///
+/// What a client maps is the empty file that its descriptor is of, so that each access to it raises SIGBUS.
+/// We trace its threads from then on, and before the signal is delivered we look at the instruction, do
+/// what it does, on the device and on the thread's registers, and let the thread go on behind it. All other
+/// signals are delivered as ever. Until it runs another program, nobody else can trace it.
+final class RegisterTrap: Sendable {
+  private let files: OpenFiles
+  private let logger: Logger
+  /// Instructions that we do not know may be loud in the log a few times only.
+  private let loudReports = Mutex(8)
+
+  init(files: OpenFiles, logger: Logger) {
+    self.files = files
+    self.logger = logger
+  }
+
+  /// Lets a client map registers. To be called on the thread that waits for the clients' stops.
+  func admit(_ call: Call) {
+    do throws(Errno) {
+      let process = try ProcFS.status(of: call.thread.id).tgid
+      try cl_trap_seize(process).checked()
+      call.allow()
+    } catch {
+      logger.warning(
+        "a client cannot map registers: somebody else traces it, strace or a debugger perhaps",
+        metadata: ["pid": "\(call.thread.id)", "errno": "\(error)"])
+      call.fail(.resourceBusy)
+    }
+  }
+
+  /// One of the threads has stopped.
+  ///
+  /// - Parameter status: what waitpid(2) says.
+  /// - Returns: whether job control has stopped its process.
+  func stopped(_ tid: Int32, _ status: Int32) -> Bool {
+    switch cl_trap_stop(status) {
+    case CL_TRAP_SIGNAL:
+      let signal = status >> 8 & 0xff
+      _ = cl_trap_go_on(tid, isServed(tid, signal) ? 0 : signal)
+    case CL_TRAP_GROUP_STOP:
+      _ = cl_trap_listen(tid)
+      return true
+    case CL_TRAP_EXEC: _ = cl_trap_let_go(tid)
+    default: _ = cl_trap_go_on(tid, 0)
+    }
+    return false
+  }
+
+  /// Serves an access to registers.
+  ///
+  /// - Returns: false where it is another signal, or the access fails.
+  private func isServed(_ tid: Int32, _ signal: Int32) -> Bool {
+    var address: UInt64 = 0
+    guard signal == SIGBUS, cl_trap_is_fault(tid, &address),
+      let mapping = try? ClientThread(id: tid).mapping(at: address),
+      let open = files.file(OpenFiles.Key(mapping))
+    else { return false }
+    var c = user_regs_struct()
+    guard cl_ptrace_getregs(tid, &c) == 0 else { return false }
+    var registers = X86Registers(c)
+    let code = Self.code(of: tid, at: registers.rip)
+    guard let instruction = X86Instruction(code) else {
+      report(code, tid)
+      return false
+    }
+    var memory = ClientRegisters(
+      thread: ClientThread(id: tid), file: open.file, mapping: mapping)
+    do {
+      try instruction.run(&registers, &memory)
+    } catch {
+      return false
+    }
+    registers.store(to: &c)
+    return cl_ptrace_setregs(tid, &c) == 0
+  }
+
+  /// The bytes of an instruction, and what follows; fewer where a page ends that is the last.
+  private static func code(of tid: Int32, at rip: UInt64) -> [UInt8] {
+    let most = 15
+    let toPageEnd = Int(4096 - rip % 4096)
+    for count in [most, min(most, toPageEnd)] {
+      var bytes = [UInt8](repeating: 0, count: count)
+      let isRead: Void? = try? bytes.withUnsafeMutableBytes { buffer in
+        // SAFETY: the array's own storage, for the length of the call.
+        try ClientThread(id: tid).read(ClientAddress(rip), into: buffer)
+      }
+      if isRead != nil { return bytes }
+    }
+    return []
+  }
+
+  private func report(_ code: [UInt8], _ tid: Int32) {
+    let isLoud = loudReports.withLock { reports in
+      if reports == 0 { return false }
+      reports -= 1
+      return true
+    }
+    let bytes = code.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
+    logger.log(
+      level: isLoud ? .warning : .debug,
+      """
+      an access to mapped registers by an instruction that is not emulated raises SIGBUS; use plain moves
+      """,
+      metadata: ["pid": "\(tid)", "code": "\(bytes)"])
+  }
+}
+
+/// A thread's memory, where a part of it is registers.
+private struct ClientRegisters: X86Memory {
+  let thread: ClientThread
+  let file: any VFIOFile
+  let mapping: VMA
+
+  mutating func load(_ address: UInt64, _ width: Int) throws -> UInt64 {
+    if let (offset, width) = place(address, width) {
+      return try file.load(at: offset, width: width)
+    }
+    var value: UInt64 = 0
+    try withUnsafeMutableBytes(of: &value) { bytes in
+      // SAFETY: a part of the value's own bytes, for the length of the call.
+      try thread.read(
+        ClientAddress(address), into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<width]))
+    }
+    return value
+  }
+
+  mutating func store(_ address: UInt64, _ width: Int, _ value: UInt64) throws {
+    if let (offset, width) = place(address, width) {
+      return try file.store(at: offset, width: width, value: value)
+    }
+    try withUnsafeBytes(of: value) { bytes in
+      // SAFETY: a part of the value's own bytes, for the length of the call.
+      try thread.write(
+        ClientAddress(address), from: UnsafeRawBufferPointer(rebasing: bytes[..<width]))
+    }
+  }
+
+  /// Where in the file it is, nil for other memory.
+  private func place(_ address: UInt64, _ width: Int) -> (UInt64, AccessWidth)? {
+    guard (mapping.start..<mapping.end).contains(address), let width = AccessWidth(rawValue: width)
+    else { return nil }
+    return (mapping.offset + (address - mapping.start), width)
+  }
+}

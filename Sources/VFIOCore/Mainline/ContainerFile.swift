@@ -1,0 +1,72 @@
+import ClientAccess
+import SoftIOMMU
+import SystemPackage
+import VFIOABI
+
+/// An open `/dev/vfio/vfio` (drivers/vfio/container.c).
+final class ContainerFile: VFIOFile {
+  let vfio: VFIO
+  let id: ContainerID
+
+  init(vfio: VFIO, id: ContainerID) {
+    self.vfio = vfio
+    self.id = id
+  }
+
+  var description: String { "container \(id.rawValue)" }
+
+  var requests: RequestSet { .container }
+
+  var hasPosition: Bool { false }
+
+  func ioctl(
+    _ request: UInt32, _ argument: UInt64, from client: any Client
+  ) throws(Errno) -> IoctlResult {
+    let known = Mainline.ContainerRequest(rawValue: request)
+    switch known {
+    case .getAPIVersion: return .value(Mainline.apiVersion)
+    case .checkExtension: return .value(offers(Mainline.Extension(rawValue: argument)) ? 1 : 0)
+    case .setIOMMU:
+      try setIOMMU(Mainline.Extension(rawValue: argument))
+      return .value(0)
+    default: break
+    }
+    // Everything else is the IOMMU's, and without one nobody looks at it.
+    guard let domain = vfio.state(of: id).domain else { throw .invalidArgument }
+    let type1 = Type1(domain: domain)
+    switch known {
+    case .iommuGetInfo: try type1.getInfo(argument, client)
+    case .iommuMapDMA: try type1.mapDMA(argument, client)
+    case .iommuUnmapDMA: try type1.unmapDMA(argument, client)
+    case .iommuDirtyPages: try type1.dirtyPages(argument, client)
+    default: throw .inappropriateIOCTLForDevice
+    }
+    return .value(0)
+  }
+
+  func release() {
+    vfio.close(id)
+  }
+
+  private func offers(_ what: Mainline.Extension?) -> Bool {
+    switch what {
+    case .type1, .type1v2, .type1Nesting, .unmapAll: true
+    case .updateVaddr: vfio.state(of: id).domain != nil
+    // Like QEMU's Intel IOMMU, ours leaves coherency to the device.
+    case .dmaCacheCoherent, .spaprTCE, .spaprTCEv2, .eeh, .noIOMMU, nil: false
+    }
+  }
+
+  private func setIOMMU(_ what: Mainline.Extension?) throws(Errno) {
+    let (hasGroup, domain) = vfio.state(of: id)
+    guard hasGroup, domain == nil else { throw .invalidArgument }
+    // The kernel takes the driver that affirms the extension, which then finds that it is no type.
+    guard offers(what) else { throw .operationNotSupportedByDevice }
+    switch what {
+    case .type1: try vfio.setIOMMU(.type1, of: id)
+    case .type1v2: try vfio.setIOMMU(.type1v2, of: id)
+    // Two stages of translation are more than the IOMMU has.
+    default: throw .invalidArgument
+    }
+  }
+}

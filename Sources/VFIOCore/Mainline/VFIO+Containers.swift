@@ -1,0 +1,106 @@
+import ClientAccess
+import Logging
+import SoftIOMMU
+public import SystemPackage
+
+/// What clients of today's API do with containers and groups.
+extension VFIO {
+  /// Opens `/dev/vfio/vfio`: a container of its own each time.
+  public func openContainer() -> any VFIOFile {
+    let container = registryUpdate { registry, _ in registry.makeContainer() }
+    return ContainerFile(vfio: self, id: container)
+  }
+
+  /// Opens a group's node of today's API, which one file at a time can have open.
+  ///
+  /// - Throws: `ENODEV` when there is no such group or vfio has none of its devices, `EBUSY` while anything
+  ///   of it is in use.
+  public func openMainlineGroup(_ id: GroupID) throws(Errno) -> any VFIOFile {
+    try update { registry, _ throws(Errno) in
+      let isBound = registry.groups[id]?.devices.values.contains { $0.data != nil }
+      guard isBound == true else { throw .operationNotSupportedByDevice }
+      guard registry.isIdle(id) else { throw .resourceBusy }
+      registry.groups[id]?.openCount = 1
+      registry.groups[id]?.abi = .mainline
+    }
+    logger.debug("group opened", metadata: ["group": "\(id)", "abi": "mainline"])
+    return MainlineGroupFile(vfio: self, id: id)
+  }
+
+  /// - Throws: as `Registry.attach`.
+  func attach(_ group: GroupID, to container: ContainerID) throws(Errno) {
+    try update { registry, _ throws(Errno) in try registry.attach(group, to: container) }
+    logger.debug("group in a container", metadata: ["group": "\(group)"])
+  }
+
+  /// - Throws: `EINVAL` when the group has no container, `EBUSY` while a device of it is open.
+  func detach(_ group: GroupID) throws(Errno) {
+    try update { registry, aftermath throws(Errno) in
+      guard registry.containerSet(of: group) != nil else { throw .invalidArgument }
+      let isOpen = registry.groups[group]?.devices.values.contains { $0.openCount > 0 }
+      if isOpen == true { throw .resourceBusy }
+      registry.detach(group, &aftermath)
+    }
+    logger.debug("group out of its container", metadata: ["group": "\(group)"])
+  }
+
+  /// Gives the container an IOMMU.
+  ///
+  /// - Throws: `EINVAL` when no group is in it or it has one.
+  func setIOMMU(_ rules: MappingRules, of container: ContainerID) throws(Errno) {
+    try update { registry, _ throws(Errno) in
+      guard let set = registry.containers[container]?.set, registry.sets[set]?.use == nil else {
+        throw .invalidArgument
+      }
+      registry.openIOMMU(of: set, owner: nil) { makeDomain(rules: rules) }
+    }
+  }
+
+  /// Whether a group is in the container, and its IOMMU.
+  func state(of container: ContainerID) -> (hasGroup: Bool, domain: SoftIOMMU?) {
+    look { registry in
+      let set = registry.containers[container]?.set
+      return (set != nil, set.flatMap { registry.sets[$0]?.use?.domain })
+    }
+  }
+
+  func close(_ container: ContainerID) {
+    registryUpdate { registry, _ in registry.close(container) }
+  }
+
+  /// Opens the device of the group that `name` names.
+  ///
+  /// - Throws: `ENODEV` when none matches and what the bus driver says of the name; then `EINVAL` when the
+  ///   group's container has no IOMMU; then what the device's own `open` throws.
+  func openMainlineDevice(_ name: String, of group: GroupID) throws(Errno) -> DeviceFile {
+    // Asked outside the lock, so the answer is checked again under it.
+    let candidates = look { registry in
+      (registry.groups[group]?.devices ?? [:]).filter { $0.value.data != nil }
+        .sorted { $0.key < $1.key }
+    }
+    var found: (device: Device, ops: any DeviceOps)?
+    for (deviceName, member) in candidates where found == nil {
+      let device = Device(name: deviceName, group: group)
+      guard let ops = member.ops.mainline else { continue }
+      if try ops.match(device, name) { found = (device, ops) }
+    }
+    guard let (device, ops) = found else { throw .operationNotSupportedByDevice }
+    let data = try update { registry, _ throws(Errno) in
+      guard let data = registry.member(device)?.data else { throw .operationNotSupportedByDevice }
+      guard let set = registry.groups[group]?.set, registry.sets[set]?.container != nil,
+        registry.sets[set]?.use != nil
+      else { throw .invalidArgument }
+      registry.sets[set]?.openCount += 1
+      registry.groups[group]?.devices[device.name]?.openCount += 1
+      return data
+    }
+    do throws(Errno) {
+      try ops.open(data)
+    } catch {
+      close(device)
+      throw error
+    }
+    logger.debug("device opened", metadata: ["device": "\(device)", "group": "\(group)"])
+    return DeviceFile(vfio: self, device: device, ops: ops, data: data, abi: .mainline)
+  }
+}

@@ -1,0 +1,66 @@
+import ClientAccess
+import DeviceKit
+import SystemPackage
+import VFIOABI
+
+/// Registers that a client has mapped: its transport brings each access here.
+extension PCIFunction {
+  /// Whether the region's registers can be mapped; not beside RAM, which the whole descriptor stands for then.
+  func hasMappableRegisters(_ region: PCIRegion) -> Bool {
+    guard memory == nil, let bar = bar(region), bar.space != .io else { return false }
+    return bar.size >= SharedMemory.pageSize
+  }
+
+  /// An access of `width` bytes, all inside the region.
+  ///
+  /// - Throws: `EIO` where memory is not decoded, which raises SIGBUS.
+  func load(
+    _ region: PCIRegion, at offset: UInt64, width: AccessWidth
+  ) throws(Errno) -> UInt64 {
+    if isWhole(region, offset, width), let number = region.bar {
+      try checkMemory(region)
+      return model.read(bar: number, offset: offset, width: width)
+    }
+    if let word = msixTableWord(region, offset) { return word }
+    var value: UInt64 = 0
+    try withUnsafeMutableBytes(of: &value) { bytes throws(Errno) in
+      // SAFETY: a part of the value's own bytes, for the length of the call.
+      _ = try read(
+        region, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: bytes[..<width.rawValue]))
+    }
+    return value
+  }
+
+  /// The same for a write.
+  func store(
+    _ region: PCIRegion, at offset: UInt64, width: AccessWidth, value: UInt64
+  ) throws(Errno) {
+    if isWhole(region, offset, width), let number = region.bar {
+      try checkMemory(region)
+      return model.write(bar: number, offset: offset, width: width, value: value)
+    }
+    try withUnsafeBytes(of: value.littleEndian) { bytes throws(Errno) in
+      // SAFETY: a part of the value's own bytes, for the length of the call.
+      _ = try write(
+        region, at: offset, from: UnsafeRawBufferPointer(rebasing: bytes[..<width.rawValue]))
+    }
+  }
+
+  /// Whether the access is one of the model's as it is; pread and pwrite would cut one of 8 bytes in two.
+  private func isWhole(_ region: PCIRegion, _ offset: UInt64, _ width: AccessWidth) -> Bool {
+    guard width == .qword, offset % 8 == 0 else { return false }
+    guard let msix = kind.description.msix else { return true }
+    let bytes = offset..<(offset + 8)
+    return
+      !(msix.table.bar == region.bar && msix.tableRange.overlaps(bytes)
+      || msix.pending.bar == region.bar && msix.pendingRange.overlaps(bytes))
+  }
+
+  /// The MSI-X table is there for who maps it: all vectors masked, since messages go to eventfds.
+  private func msixTableWord(_ region: PCIRegion, _ offset: UInt64) -> UInt64? {
+    guard let msix = kind.description.msix, msix.table.bar == region.bar,
+      msix.tableRange.contains(offset)
+    else { return nil }
+    return (offset - msix.tableRange.lowerBound) % 16 == 12 ? 1 : 0
+  }
+}

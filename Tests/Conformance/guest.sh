@@ -1,0 +1,21 @@
+#!/bin/bash
+# Runs in the VM, as root: guest.sh VFIO-CUSED TOPOLOGY PROBE-ARGUMENT…
+set -uo pipefail
+
+cused=$1 topology=$2
+shift 2
+log=/tmp/serve.log
+"$cused" serve --topology "$topology" 2>"$log" &
+daemon=$!
+for ((i = 0; i < 1200; i++)); do
+  grep -q '^vfio-cused: ready' "$log" && break
+  kill -0 "$daemon" 2>/dev/null || break
+  sleep 0.05
+done
+if ! grep -q '^vfio-cused: ready' "$log"; then
+  cat "$log" >&2
+  exit 1
+fi
+"$(dirname -- "${BASH_SOURCE[0]}")/build/probe" "$@"
+kill -TERM "$daemon"
+wait "$daemon"
