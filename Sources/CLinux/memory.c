@@ -1,8 +1,11 @@
 #include "cl_memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 ssize_t cl_process_vm_read(pid_t pid, void *local, uint64_t remote, size_t size)
 {
@@ -30,6 +33,23 @@ int cl_memlock_limit(pid_t pid, uint64_t *limit)
 		return -errno;
 	*limit = r.rlim_cur == RLIM_INFINITY ? UINT64_MAX : r.rlim_cur;
 	return 0;
+}
+
+ssize_t cl_auxiliary_vector(pid_t tid, void *buffer, size_t size)
+{
+	char path[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/auxv", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, buffer, size);
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	return n;
 }
 
 long cl_raise_nofile(void)

@@ -17,3 +17,14 @@ int cl_pidfd_getfd(int pidfd, int fd)
 
 	return mine < 0 ? -errno : (int)mine;
 }
+
+/* Signal 0 is none; EPERM comes after the process has been found. */
+bool cl_pidfd_is_there(int pidfd)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 || errno == EPERM;
+}
+
+bool cl_thread_is(pid_t tid, pid_t tgid)
+{
+	return syscall(SYS_tgkill, tgid, tid, 0) == 0 || errno == EPERM;
+}

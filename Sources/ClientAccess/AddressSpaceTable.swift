@@ -25,19 +25,19 @@ public final class AddressSpaceTable: Sendable {
     self.isDevice = isDevice
   }
 
-  /// The address space of `thread`, a member of thread group `tgid`.
+  /// The address space of `thread`, which is in a call that we answer.
   ///
   /// Where the kernel has no kcmp(2), thread groups stand in for address spaces: threads share,
   /// `CLONE_VM` children do not.
-  public func addressSpace(of thread: Int32, tgid: Int32) throws(Errno) -> ProcessAddressSpace {
+  /// - Throws: `ESRCH` for a thread that is gone, `EPERM` or `EACCES` without the right to examine it.
+  public func addressSpace(of thread: Int32) throws(Errno) -> ProcessAddressSpace {
+    if let known = known.first(where: { $0.isKnown(of: thread) }) { return known }
     // Looked at and compared with no lock held: an exec of the caller that hangs makes either hang.
     let mine = try ProcessAddressSpace(
-      thread: thread, tgid: tgid, isExecHarmless: isOneTree, isDevice: isDevice)
+      thread: thread, tgid: try ProcFS.status(of: thread).tgid, isExecHarmless: isOneTree,
+      isDevice: isDevice)
     while true {
-      let known = entries.withLock { entries in
-        entries.removeAll { $0.space == nil }
-        return entries.compactMap(\.space)
-      }
+      let known = known
       if let same = known.first(where: { mine.isSame(as: $0, thread: thread) }) { return same }
       let isAdded = entries.withLock { entries in
         // Somebody else's, added meanwhile, might be the same.
@@ -47,6 +47,13 @@ public final class AddressSpaceTable: Sendable {
         return true
       }
       if isAdded { return mine }
+    }
+  }
+
+  private var known: [ProcessAddressSpace] {
+    entries.withLock { entries in
+      entries.removeAll { $0.space == nil }
+      return entries.compactMap(\.space)
     }
   }
 }

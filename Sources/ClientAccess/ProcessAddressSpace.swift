@@ -13,7 +13,9 @@ public final class ProcessAddressSpace: AddressSpace {
   let mem: OwnedFD
   private let maps: MemoryMap
   private let windows: SharedWindows
-  private let auxiliaryVector: [UInt8]
+  private let auxiliaryVector: AuxiliaryVector
+  /// The process behind `tgid`; no descriptor, and so never there, where the kernel has no pidfds.
+  private let process: OwnedFD
   private let isDevice: @Sendable (VMA) -> Bool
   private let locked = Atomic<UInt64>(0)
   /// Whether a process of the thread group's number can be reached by that number: whatever program it
@@ -34,7 +36,8 @@ public final class ProcessAddressSpace: AddressSpace {
     mem = try OwnedFD(path: "/proc/\(thread)/mem", O_RDWR)
     // Of the group, not the thread: `maps` can be read for as long as its task is there.
     maps = try MemoryMap(pid: tgid)
-    auxiliaryVector = try ProcFS.contents("/proc/\(thread)/auxv")
+    auxiliaryVector = try AuxiliaryVector(of: thread)
+    process = OwnedFD(owning: cl_pidfd_open(tgid))
   }
 
   /// Whether any process still uses the memory.
@@ -52,6 +55,16 @@ public final class ProcessAddressSpace: AddressSpace {
   func isSame(as other: ProcessAddressSpace, thread: Int32) -> Bool {
     guard auxiliaryVector == other.auxiliaryVector, other.isAlive else { return false }
     return tgid == other.tgid || cl_kcmp_vm(other.tgid, thread) == 0
+  }
+
+  /// Whether `thread`, which is in a call that we answer, certainly has this memory: a few system calls,
+  /// none of which a client can make wait.
+  ///
+  /// A thread of the process that had it has it still, until the process makes an exec; see `isSame`.
+  func isKnown(of thread: Int32) -> Bool {
+    guard cl_thread_is(thread, in: tgid), cl_pidfd_is_there(process.rawValue), isAlive
+    else { return false }
+    return (try? AuxiliaryVector(of: thread)) == auxiliaryVector
   }
 
   public func read(

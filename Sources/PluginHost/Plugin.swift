@@ -47,7 +47,7 @@ final class Plugin: Sendable {
     guard let pointer else { throw .invalidArgument }
     let table = try copySized(
       ops, into: vfio_device_ops(), least: MemoryLayout<vfio_device_ops>.offset(of: \.claim) ?? 0)
-    let device = try PluginDevice(pointer)
+    let device = try PluginDevice(pointer, logger: logger)
     // Before the core has it: claim may come before addDevice returns.
     try registry.add(device)
     var logger = logger

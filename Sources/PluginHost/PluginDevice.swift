@@ -1,6 +1,7 @@
 import CPlugin
 import ClientAccess
 import DeviceKit
+import Logging
 import SoftIOMMU
 import Synchronization
 import SystemPackage
@@ -14,7 +15,7 @@ final class PluginDevice: DraftDevice, LineInterrupts {
   let key: UInt
   let copy: PluginDeviceCopy
   /// Attached to a domain by the core while the group is in use.
-  let port = DomainPort()
+  let port: DomainPort
   let interrupts: InterruptLines
   /// What is behind the regions that are RAM, nil where none is.
   let memory: RegionMemory?
@@ -31,7 +32,7 @@ final class PluginDevice: DraftDevice, LineInterrupts {
   let life = Mutex(Life())
 
   /// - Throws: `EINVAL` for what is no device, and for the daemon's own buses.
-  init(_ pointer: UnsafeMutablePointer<vfio_device>) throws(Errno) {
+  init(_ pointer: UnsafeMutablePointer<vfio_device>, logger: Logger) throws(Errno) {
     let given = try copySized(
       UnsafePointer(pointer), into: vfio_device(),
       least: MemoryLayout<vfio_device>.offset(of: \.flags) ?? 0)
@@ -41,6 +42,7 @@ final class PluginDevice: DraftDevice, LineInterrupts {
       throw .invalidArgument
     }
     device = Device(name: name, group: GroupID(bus: bus, number: given.group))
+    port = DomainPort(device: name, faults: .reporting(to: logger))
     key = UInt(bitPattern: pointer)
     copy = PluginDeviceCopy(given, bus: bus, name: name)
     regions = try copyArray(given.regions, given.num_regions, limit: 64)

@@ -14,19 +14,19 @@ extension SoftIOMMU {
 
   /// Starts to note what devices write; does nothing where it has started.
   public func startDirtyTracking() {
-    table.change { contents, lanes in
+    table.change { contents in
       if contents.isTrackingDirty { return }
       contents.isTrackingDirty = true
-      for lane in lanes { lane.state.pointee.dirty = DirtyMap(pageShift: pageShift) }
+      for lane in contents.lanes { lane.state.pointee.dirty = DirtyMap(pageShift: pageShift) }
     }
   }
 
   /// Stops, and forgets what was written.
   public func stopDirtyTracking() {
-    table.change { contents, lanes in
+    table.change { contents in
       contents.isTrackingDirty = false
       contents.dirty = DirtyMap(pageShift: pageShift)
-      for lane in lanes { lane.state.pointee.dirty = nil }
+      for lane in contents.lanes { lane.state.pointee.dirty = nil }
     }
   }
 
@@ -60,7 +60,7 @@ extension SoftIOMMU {
       try handOut(range, clears: false, receiver)
       let unmapped = try remove(range, keepsDirty: true)
       if dirtyTracking == .exact { try? handOut(range, clears: true, receiver) }
-      table.change { contents, lanes in contents.forget(range, lanes) }
+      table.change { $0.forget(range) }
       return unmapped
     }
   }
@@ -96,7 +96,7 @@ extension SoftIOMMU {
 
   private func take(_ part: ClosedRange<IOVA>, clears: Bool) -> [UInt64] {
     let pages = (part.upperBound.rawValue - part.lowerBound.rawValue) >> pageShift + 1
-    return table.change { contents, lanes in
+    return table.change { contents in
       var words = [UInt64](repeating: 0, count: Int((pages + 63) / 64))
       if dirtyTracking == .all {
         var mapped = DirtyMap(pageShift: pageShift)
@@ -107,14 +107,14 @@ extension SoftIOMMU {
         mapped.collect(part, into: &words)
       }
       contents.dirty.collect(part, into: &words)
-      for lane in lanes { lane.state.pointee.dirty?.collect(part, into: &words) }
-      if clears { contents.forget(part, lanes) }
+      for lane in contents.lanes { lane.state.pointee.dirty?.collect(part, into: &words) }
+      if clears { contents.forget(part) }
       return words
     }
   }
 
   private func giveBack(_ words: [UInt64], at start: IOVA) {
-    table.change { contents, _ in
+    table.change { contents in
       for (i, word) in words.enumerated() where word != 0 {
         for bit in 0..<UInt64(64) where word & 1 << bit != 0 {
           let page = IOVA(start.rawValue + (UInt64(i) * 64 + bit) << pageShift)
@@ -127,7 +127,7 @@ extension SoftIOMMU {
 
 extension DomainTable.Contents {
   /// Forgets what was written in `range`.
-  mutating func forget(_ range: ClosedRange<IOVA>, _ lanes: [Lane]) {
+  mutating func forget(_ range: ClosedRange<IOVA>) {
     dirty.remove(range)
     for lane in lanes { lane.state.pointee.dirty?.remove(range) }
   }

@@ -52,14 +52,14 @@ extension SoftIOMMU {
         window = try? memory.mapped(vaddr..<end, writable: permissions.contains(.write)).window
       }
       entry.vaddr = vaddr.rawValue
-      let waits = table.change { [entry] contents, lanes -> [(lane: Lane, ticket: UInt64)]? in
+      let waits = table.change { [entry] contents -> [(lane: Lane, ticket: UInt64)]? in
         if contents.isTornDown { return nil }
         var entry = entry
         contents.backings.drop(entry.number)
         entry.word = DomainTable.Contents.word(contents.backings.use(memory, window), permissions)
         contents.tree.replace(entry)
         contents.removals &+= 1
-        return SoftIOMMU.waits(lanes, range)
+        return contents.waits(range)
       }
       for wait in waits ?? [] { wait.lane.wait(range, upTo: wait.ticket) }
       if before.memory !== memory { (waits == nil ? memory : before.memory).unlock(size) }
@@ -68,7 +68,7 @@ extension SoftIOMMU {
   }
 
   private func invalidate(in range: ClosedRange<IOVA>) throws(Errno) -> UInt64 {
-    try table.change { contents, _ throws(Errno) in
+    try table.change { contents throws(Errno) in
       var entries: [TreeEntry] = []
       contents.forEach(in: range) { entry in
         if rules != .draft2011, entries.isEmpty, entry.first < range.lowerBound.rawValue {

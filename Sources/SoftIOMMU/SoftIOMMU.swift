@@ -82,24 +82,28 @@ public final class SoftIOMMU: Sendable {
     else { throw .invalidArgument }
 
     try changes.withLock { _ throws(Errno) in
-      try table.look { contents throws(Errno) in
+      let place = try table.look { contents throws(Errno) in
         if contents.isTornDown { throw .operationNotSupportedByDevice }
-        if contents.overlaps(range) { throw rules == .draft2011 ? .resourceBusy : .fileExists }
+        guard let place = contents.place(for: range) else {
+          throw rules == .draft2011 ? .resourceBusy : .fileExists
+        }
         if contents.tree.count >= mappingLimit { throw .noSpace }
+        return place
       }
       guard isInWindow(range) else { throw .invalidArgument }
       // No process has memory at the very top, and its end could not be told.
       guard let end = vaddr.advanced(by: size) else { throw .badAddress }
       let window = try pin(
         vaddr..<end, writable: permissions.contains(.write), of: memory, limit: lockLimit)
-      let isMapped = table.change { contents, _ in
+      let isMapped = table.change { contents in
+        // Nothing else changes it without `changes`, and the place is good still.
         if contents.isTornDown { return false }
         let number = contents.backings.use(memory, window)
         contents.insert(
           TreeEntry(
             first: range.lowerBound.rawValue, last: range.upperBound.rawValue,
             vaddr: vaddr.rawValue, word: DomainTable.Contents.word(number, permissions)),
-          coalesces: rules == .draft2011)
+          at: place, coalesces: rules == .draft2011)
         return true
       }
       if !isMapped {
@@ -128,7 +132,11 @@ public final class SoftIOMMU: Sendable {
   /// - Returns: how many bytes were unmapped.
   @discardableResult
   public func unmapAll() -> UInt64 {
-    changes.withLock { _ in remove { $0.removeCutting(Self.everything) } }
+    let bytes = try? changes.withLock { _ throws(Errno) in
+      try remove { $0.removeCutting(Self.everything) }
+    }
+    // Nothing in it fails.
+    return bytes ?? 0
   }
 
   /// Unmaps everything, for good: every later `map` fails, and no new DMA finds anything.
@@ -138,9 +146,9 @@ public final class SoftIOMMU: Sendable {
   ///
   /// - Parameter later: is given what has to wait, if anything has; by default it waits here.
   public func tearDown(later: (@escaping @Sendable () -> Void) -> Void = { $0() }) {
-    let (removed, waits) = table.change { contents, lanes in
+    let (removed, waits) = table.change { contents in
       contents.isTornDown = true
-      return (contents.removeCutting(Self.everything), Self.waits(lanes, Self.everything))
+      return (contents.removeCutting(Self.everything), contents.waits(Self.everything))
     }
     let finish: @Sendable () -> Void = {
       for wait in waits { wait.lane.wait(Self.everything, upTo: wait.ticket) }
@@ -168,9 +176,10 @@ public final class SoftIOMMU: Sendable {
 
   /// Call with `changes` locked.
   func remove(_ range: ClosedRange<IOVA>, keepsDirty: Bool = false) throws(Errno) -> UInt64 {
-    try checkUncut(range)
-    return remove(keepsDirty: keepsDirty) { contents in
-      rules == .draft2011 ? contents.removeCutting(range) : contents.removeWhole(in: range)
+    try remove(keepsDirty: keepsDirty) { contents throws(Errno) in
+      if rules == .draft2011 { return contents.removeCutting(range) }
+      if rules == .type1v2, contents.isCut(by: range) { throw .invalidArgument }
+      return contents.removeWhole(in: range)
     }
   }
 
@@ -236,29 +245,23 @@ public final class SoftIOMMU: Sendable {
     }
   }
 
-  /// The lanes with transfers to the range under way, and their latest ones. Call with all lanes locked.
-  static func waits(
-    _ lanes: [Lane], _ range: ClosedRange<IOVA>
-  ) -> [(lane: Lane, ticket: UInt64)] {
-    lanes.compactMap { $0.isBusy(range) ? ($0, $0.lastTicket) : nil }
-  }
-
   /// Takes mappings out, waits for the transfers that use them, forgets what they wrote, and unlocks
   /// their memory.
+  @inline(__always)
   private func remove(
     keepsDirty: Bool = false,
-    _ take: (inout DomainTable.Contents) -> DomainTable.Contents.Removed
-  ) -> UInt64 {
-    let (removed, waits) = table.change { contents, lanes in
-      let removed = take(&contents)
+    _ take: (inout DomainTable.Contents) throws(Errno) -> DomainTable.Contents.Removed
+  ) throws(Errno) -> UInt64 {
+    let (removed, waits) = try table.change { contents throws(Errno) in
+      let removed = try take(&contents)
       guard let range = removed.range else { return (removed, [(lane: Lane, ticket: UInt64)]()) }
-      if !keepsDirty, contents.isTrackingDirty { contents.forget(range, lanes) }
-      return (removed, Self.waits(lanes, range))
+      if !keepsDirty, contents.isTrackingDirty { contents.forget(range) }
+      return (removed, contents.waits(range))
     }
     guard let range = removed.range else { return 0 }
     for wait in waits { wait.lane.wait(range, upTo: wait.ticket) }
     if !waits.isEmpty, !keepsDirty {
-      table.change { contents, lanes in contents.forget(range, lanes) }
+      table.change { $0.forget(range) }
     }
     removed.unlock()
     return removed.bytes

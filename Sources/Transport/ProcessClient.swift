@@ -27,8 +27,7 @@ public final class ProcessClient: Client {
 
   public func addressSpace() throws(Errno) -> any AddressSpace {
     do throws(Errno) {
-      let status = try ProcFS.status(of: thread.id)
-      return try shared.addressSpaces.addressSpace(of: thread.id, tgid: status.tgid)
+      return try shared.addressSpaces.addressSpace(of: thread.id)
     } catch {
       guard error.meansNoRight else { throw error }
       shared.logger.warning(

@@ -1,10 +1,10 @@
 import DeviceKit
-import Logging
-import SoftIOMMU
+public import Logging
+public import SoftIOMMU
 
 extension DMAFaultLog {
   /// Tells `logger`.
-  static func reporting(to logger: Logger) -> DMAFaultLog {
+  public static func reporting(to logger: Logger) -> DMAFaultLog {
     DMAFaultLog { event, untold in
       var metadata: Logger.Metadata = [
         "device": "\(event.device)", "iova": "\(event.fault.iova)",

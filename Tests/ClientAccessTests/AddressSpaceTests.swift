@@ -10,11 +10,22 @@ import Testing
   private final class Child {
     let pid: pid_t
 
-    init() throws {
+    /// - Parameters:
+    ///   - input: its standard input, which it gets.
+    ///   - output: its standard output, which it gets.
+    init(_ command: [String] = ["sleep", "1000"], _ input: Int32 = 0, _ output: Int32 = 1) throws {
       var pid: pid_t = 0
-      var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("1000"), nil]
+      var arguments = command.map { strdup($0) } + [nil]
       defer { for argument in arguments { free(argument) } }
-      try #require(posix_spawn(&pid, "/bin/sleep", nil, nil, &arguments, environ) == 0)
+      var actions = posix_spawn_file_actions_t()
+      posix_spawn_file_actions_init(&actions)
+      defer { posix_spawn_file_actions_destroy(&actions) }
+      posix_spawn_file_actions_adddup2(&actions, input, 0)
+      posix_spawn_file_actions_adddup2(&actions, output, 1)
+      try #require(
+        posix_spawn(&pid, "/bin/\(command[0])", &actions, nil, &arguments, environ) == 0)
+      if input != 0 { close(input) }
+      if output != 1 { close(output) }
       self.pid = pid
     }
 
@@ -30,18 +41,41 @@ import Testing
 
   @Test func threadsShareOneObject() throws {
     let table = AddressSpaceTable()
-    let main = try table.addressSpace(of: getpid(), tgid: getpid())
-    let here = try table.addressSpace(of: cl_gettid(), tgid: getpid())
+    let main = try table.addressSpace(of: getpid())
+    let here = try table.addressSpace(of: cl_gettid())
     #expect(main === here)
   }
 
   @Test func otherProcessesHaveTheirOwn() throws {
     let table = AddressSpaceTable()
     let child = try Child()
-    let mine = try table.addressSpace(of: getpid(), tgid: getpid())
-    let other = try table.addressSpace(of: child.pid, tgid: child.pid)
+    let mine = try table.addressSpace(of: getpid())
+    let other = try table.addressSpace(of: child.pid)
     #expect(mine !== other)
-    #expect(try other === table.addressSpace(of: child.pid, tgid: child.pid))
+    #expect(try other === table.addressSpace(of: child.pid))
+  }
+
+  /// A shell that replaces itself by another program when it is sent a line.
+  @Test func anExecMakesItAnother() throws {
+    let table = AddressSpaceTable()
+    var (input, output): ([Int32], [Int32]) = ([0, 0], [0, 0])
+    try #require(pipe(&input) == 0 && pipe(&output) == 0)
+    defer { for fd in [input[1], output[0]] { close(fd) } }
+    let child = try Child(["sh", "-c", "echo; read line; exec cat"], input[0], output[1])
+    var byte: UInt8 = 0
+    #expect(Glibc.read(output[0], &byte, 1) == 1)
+    let before = try table.addressSpace(of: child.pid)
+    #expect(before.isKnown(of: child.pid))
+    #expect(!before.isKnown(of: cl_gettid()))
+    // The second line comes back from the new program.
+    write(input[1], "\n\n", 2)
+    #expect(Glibc.read(output[0], &byte, 1) == 1)
+    #expect(!before.isKnown(of: child.pid))
+    let after = try table.addressSpace(of: child.pid)
+    #expect(after !== before)
+    #expect(after.isKnown(of: child.pid))
+    child.end()
+    #expect(!after.isKnown(of: child.pid))
   }
 
   @Test func aDeadProcessIsNobodysMemory() throws {

@@ -5,7 +5,7 @@ import Testing
 
 /// This process, as a client.
 func ownAddressSpace() throws -> ProcessAddressSpace {
-  try AddressSpaceTable(isOneTree: true).addressSpace(of: getpid(), tgid: getpid())
+  try AddressSpaceTable(isOneTree: true).addressSpace(of: getpid())
 }
 
 /// A file in memory, as clients share it.

@@ -82,40 +82,46 @@ struct RaceTests {
     for port in ports { port.detach(from: domain) }
   }
 
-  /// Each turn unmaps what a device is writing to, and writes there itself.
-  @Test func whoUnmapsMayUseTheMemoryAtOnce() throws {
-    let file = try TestFile(pages: 1)
+  /// Each turn unmaps what a device is writing to, and writes there itself: to the end of what a short
+  /// transfer writes under the lane's lock, and of what a long one writes without.
+  @Test(arguments: [(pages: 1, bytes: 8), (pages: 256, bytes: 1 << 20)])
+  func whoUnmapsMayUseTheMemoryAtOnce(pages: Int, bytes: Int) throws {
+    let size = pages * Self.page
+    let file = try TestFile(pages: pages)
     let memory = try file.map(isShared: true)
     let space = try ownAddressSpace()
     let domain = SoftIOMMU(rules: .type1v2)
     let port = DomainPort()
     port.attach(to: domain)
-    let range = ClientAddress(memory.address)..<ClientAddress(memory.address + UInt64(Self.page))
+    let range = ClientAddress(memory.address)..<ClientAddress(memory.address + UInt64(size))
     let window = try #require(try space.mapped(range, writable: true).window)
     let stop = Atomic<Bool>(false)
     let turns = Atomic<Int>(0)
     try concurrently(2) { i in
       if i == 0 {
+        let ones = [UInt8](repeating: 1, count: bytes)
         while !stop.load(ordering: .acquiring) {
-          if port.write(IOVA(0), [1, 1, 1, 1, 1, 1, 1, 1]) == nil {
+          if port.write(IOVA(0), ones) == nil {
             turns.add(1, ordering: .relaxed)
           }
         }
         return
       }
       // Where the device writes: ThreadSanitizer knows memory by its address.
-      let mine = UnsafeMutablePointer<UInt64>(bitPattern: UInt(memory.address &+ window.offset))
-      for turn in 0..<500 {
+      let end = memory.address &+ window.offset &+ UInt64(bytes)
+      let mine = UnsafeMutablePointer<UInt64>(bitPattern: UInt(end - 8))
+      for turn in 0..<(bytes > 8 ? 100 : 500) {
         _ = errno { () throws(Errno) in
           try domain.map(
-            iova: IOVA(0), vaddr: range.lowerBound, size: UInt64(Self.page), permissions: .write,
+            iova: IOVA(0), vaddr: range.lowerBound, size: UInt64(size), permissions: .write,
             memory: space, lockLimit: .max)
         }
         let before = turns.load(ordering: .relaxed)
         for _ in 0..<1000 where turns.load(ordering: .relaxed) == before { sched_yield() }
-        _ = errno { () throws(Errno) in try domain.unmap(iova: IOVA(0), size: UInt64(Self.page)) }
+        _ = errno { () throws(Errno) in try domain.unmap(iova: IOVA(0), size: UInt64(size)) }
         for step in 0..<100 {
           mine?.pointee = UInt64(turn + step)
+          if bytes > 8, step % 25 == 0 { usleep(100) }
           if mine?.pointee != UInt64(turn + step) { Issue.record("written after the unmap") }
         }
       }

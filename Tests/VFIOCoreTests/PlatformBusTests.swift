@@ -297,4 +297,38 @@ struct PlatformBusTests {
     }
     #expect(vfio.groups.isEmpty)
   }
+
+  private struct Handler: LogHandler {
+    let log: Log
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+      log.add("\(event.message)")
+    }
+  }
+
+  @Test func faultsAreReported() throws {
+    let log = Log()
+    let loud = Logger(label: "test") { _ in Handler(log: log) }
+    let bus = PlatformBus(vfio: vfio, scheduler: ManualScheduler(), logger: loud)
+    let made = Box()
+    let kind = PlatformDeviceKind(name: "double", description: Self.description) { port in
+      let model = Model(port: port)
+      made.model.withLock { $0 = model }
+      return model
+    }
+    try bus.add(name: "b.double", kind: kind, group: 4, driver: .vfio)
+    let model = try #require(made.model.withLock { $0 })
+    #expect(model.port.dma.write(IOVA(0x1000), [1]) != nil)
+    #expect(
+      log.entries.contains {
+        $0.contains("b.double: write of 1 bytes: no IOMMU domain is attached (IOVA 0x1000)")
+      })
+  }
 }

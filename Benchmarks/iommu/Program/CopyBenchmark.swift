@@ -23,7 +23,7 @@ enum CopyBenchmark {
   private static func measure(
     _ name: String, _ pid: Int32, _ address: UInt64, isOneTree: Bool
   ) throws {
-    let memory = try AddressSpaceTable(isOneTree: isOneTree).addressSpace(of: pid, tgid: pid)
+    let memory = try AddressSpaceTable(isOneTree: isOneTree).addressSpace(of: pid)
     let domain = SoftIOMMU()
     let port = DomainPort()
     port.attach(to: domain)

@@ -12,6 +12,9 @@ ssize_t cl_process_vm_write(pid_t pid, const void *local, uint64_t remote, size_
 /* The soft RLIMIT_MEMLOCK of `pid`, in bytes; UINT64_MAX where there is none. */
 int cl_memlock_limit(pid_t pid, uint64_t *limit);
 
+/* Up to `size` bytes of /proc/<tid>/auxv; gives their number. */
+ssize_t cl_auxiliary_vector(pid_t tid, void *buffer, size_t size);
+
 /* Sets our own RLIMIT_NOFILE as high as we may; gives the new soft limit. */
 long cl_raise_nofile(void);
 

@@ -1,10 +1,7 @@
 import ClientAccess
 
 /// Client memory that mappings lead to, and how it is reached.
-///
-/// @unchecked: `uses` is the table's, and changes only with all of its locks held.
-final class Backing: @unchecked Sendable {
-  fileprivate var uses = 0
+final class Backing: Sendable {
   let memory: any AddressSpace
   /// The same pages in our own memory, where they are shared.
   let window: SharedWindow?
@@ -23,42 +20,54 @@ struct Backings {
   }
 
   private var slots: ContiguousArray<Backing?> = []
+  /// How many mappings each has. Next to it, so that counting touches no reference.
+  private var uses: ContiguousArray<Int> = []
   private var free: [Int] = []
   private var numbers: [Key: Int] = [:]
-  private var latest = 0
+  private var latest: (key: Key, number: Int)?
 
   subscript(number: Int) -> Backing { slots[number].unsafelyUnwrapped }
 
   /// The number of the backing, which gets one more use.
   mutating func use(_ memory: any AddressSpace, _ window: SharedWindow?) -> Int {
-    if latest < slots.count, let backing = slots[latest], backing.memory === memory,
-      backing.window === window
-    {
-      backing.uses += 1
-      return latest
-    }
     let key = Key(memory: ObjectIdentifier(memory), window: window.map { ObjectIdentifier($0) })
-    latest = numbers[key] ?? (free.popLast() ?? slots.count)
-    numbers[key] = latest
-    if latest == slots.count { slots.append(nil) }
-    let backing = slots[latest] ?? Backing(memory: memory, window: window)
-    slots[latest] = backing
-    backing.uses += 1
-    return latest
+    if let latest, latest.key == key {
+      uses[latest.number] += 1
+      return latest.number
+    }
+    let number = numbers[key] ?? add(key, Backing(memory: memory, window: window))
+    latest = (key, number)
+    uses[number] += 1
+    return number
   }
 
-  func useAgain(_ number: Int) {
-    slots[number]?.uses += 1
+  mutating func useAgain(_ number: Int) {
+    uses[number] += 1
   }
 
   /// Takes a use back.
   mutating func drop(_ number: Int) {
-    guard let backing = slots[number] else { return }
-    backing.uses -= 1
-    guard backing.uses == 0 else { return }
+    uses[number] -= 1
+    if uses[number] == 0 { remove(number) }
+  }
+
+  private mutating func add(_ key: Key, _ backing: Backing) -> Int {
+    let number = free.popLast() ?? slots.count
+    if number == slots.count {
+      slots.append(nil)
+      uses.append(0)
+    }
+    slots[number] = backing
+    numbers[key] = number
+    return number
+  }
+
+  private mutating func remove(_ number: Int) {
+    let backing = self[number]
     let window = backing.window.map { ObjectIdentifier($0) }
     numbers[Key(memory: ObjectIdentifier(backing.memory), window: window)] = nil
     slots[number] = nil
     free.append(number)
+    latest = nil
   }
 }

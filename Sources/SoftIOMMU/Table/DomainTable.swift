@@ -11,6 +11,9 @@ import DeviceKit
 /// @unchecked: `contents` is read under `lock` or under a lane's lock, and changed under all of them.
 final class DomainTable: @unchecked Sendable {
   struct Contents: ~Copyable {
+    fileprivate(set) var lanes: [Lane] = []
+    /// Theirs, for locking with no reference counted.
+    fileprivate var states: [UnsafeMutablePointer<Lane.State>] = []
     var tree = MappingTree()
     var backings = Backings()
     var isTornDown = false
@@ -25,9 +28,6 @@ final class DomainTable: @unchecked Sendable {
   let pageShift: UInt64
   private let lock = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
   private let contents = UnsafeMutablePointer<Contents>.allocate(capacity: 1)
-  private var lanes: [Lane] = []
-  /// The same lanes, for locking with no reference counted.
-  private var states: [UnsafeMutablePointer<Lane.State>] = []
 
   init(pageShift: UInt64) {
     self.pageShift = pageShift
@@ -43,6 +43,7 @@ final class DomainTable: @unchecked Sendable {
   }
 
   /// Reads the mappings, outside of any lane.
+  @inline(__always)
   func look<Result, Failure: Error>(
     _ body: (borrowing Contents) throws(Failure) -> Result
   ) throws(Failure) -> Result {
@@ -53,19 +54,18 @@ final class DomainTable: @unchecked Sendable {
   }
 
   /// Changes the mappings. The body waits for nothing.
+  @inline(__always)
   func change<Result, Failure: Error>(
-    _ body: (inout Contents, [Lane]) throws(Failure) -> Result
+    _ body: (inout Contents) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     cl_lock(lock)
     defer { cl_unlock(lock) }
-    for state in states { Lane.lock(state) }
-    defer { for state in states { Lane.unlock(state) } }
+    contents.pointee.lockLanes()
+    defer { contents.pointee.unlockLanes() }
     let before = contents.pointee.removals
     // SAFETY: with all locks held nobody else reads or writes them.
-    let result = try body(&contents.pointee, lanes)
-    if contents.pointee.removals != before {
-      for state in states { state.pointee.hit = Lane.Hit() }
-    }
+    let result = try body(&contents.pointee)
+    if contents.pointee.removals != before { contents.pointee.forgetHits() }
     return result
   }
 
@@ -78,8 +78,8 @@ final class DomainTable: @unchecked Sendable {
 
   func add(_ lane: Lane) {
     cl_lock(lock)
-    lanes.append(lane)
-    states.append(lane.state)
+    contents.pointee.lanes.append(lane)
+    contents.pointee.states.append(lane.state)
     lane.lock()
     lane.attach(self, tracksDirty: contents.pointee.isTrackingDirty)
     lane.unlock()
@@ -88,9 +88,9 @@ final class DomainTable: @unchecked Sendable {
 
   func remove(_ lane: Lane) {
     cl_lock(lock)
-    if let index = lanes.firstIndex(where: { $0 === lane }) {
-      lanes.remove(at: index)
-      states.remove(at: index)
+    if let index = contents.pointee.lanes.firstIndex(where: { $0 === lane }) {
+      contents.pointee.lanes.remove(at: index)
+      contents.pointee.states.remove(at: index)
       lane.lock()
       if let dirty = lane.detach(), contents.pointee.isTrackingDirty {
         contents.pointee.dirty.formUnion(dirty)
@@ -102,6 +102,26 @@ final class DomainTable: @unchecked Sendable {
 }
 
 extension DomainTable.Contents {
+  fileprivate func lockLanes() {
+    for i in states.indices { Lane.lock(states[i]) }
+  }
+
+  fileprivate func unlockLanes() {
+    for i in states.indices { Lane.unlock(states[i]) }
+  }
+
+  fileprivate func forgetHits() {
+    for i in states.indices { states[i].pointee.hit = Lane.Hit() }
+  }
+
+  /// The lanes with transfers to the range under way, and their latest ones. Call with all lanes locked.
+  func waits(_ range: ClosedRange<IOVA>) -> [(lane: Lane, ticket: UInt64)] {
+    guard states.indices.contains(where: { !states[$0].pointee.inFlight.isEmpty }) else {
+      return []
+    }
+    return lanes.compactMap { $0.isBusy(range) ? ($0, $0.lastTicket) : nil }
+  }
+
   static let readFlag: UInt64 = 1
   static let writeFlag: UInt64 = 2
   static let movingFlag: UInt64 = 4
@@ -126,9 +146,13 @@ extension DomainTable.Contents {
     }
   }
 
-  borrowing func overlaps(_ range: ClosedRange<IOVA>) -> Bool {
-    guard let entry = tree.entry(endingAtOrAfter: range.lowerBound.rawValue) else { return false }
-    return entry.first <= range.upperBound.rawValue
+  /// Where a mapping of the range would go; nil where it would overlap another. Call with the table's lock held.
+  borrowing func place(for range: ClosedRange<IOVA>) -> MappingTree.Place? {
+    let first = range.lowerBound.rawValue
+    let place = tree.place(behind: first)
+    if let before = tree.entry(before: place), before.last >= first { return nil }
+    if let after = tree.entry(after: place), after.first <= range.upperBound.rawValue { return nil }
+    return place
   }
 
   /// Whether the range begins or ends inside a mapping.
@@ -143,27 +167,33 @@ extension DomainTable.Contents {
 
   /// Adds a mapping that overlaps none.
   ///
-  /// - Parameter coalesces: joins it with the neighbours that it continues.
-  mutating func insert(_ new: TreeEntry, coalesces: Bool) {
-    guard coalesces else { return tree.insert(new) }
+  /// - Parameters:
+  ///   - place: what `place(for:)` said.
+  ///   - coalesces: joins it with the neighbours that it continues.
+  mutating func insert(_ new: TreeEntry, at place: MappingTree.Place, coalesces: Bool) {
+    guard coalesces else { return tree.insert(new, at: place) }
     var joined = new
     var isIn = false
-    if new.first > 0, let before = tree.entry(beginningAtOrBefore: new.first - 1),
-      before.continues(into: new)
-    {
+    let (before, after) = (tree.entry(before: place), tree.entry(after: place))
+    if let before, before.continues(into: new) {
       joined.first = before.first
       joined.vaddr = before.vaddr
       isIn = true
       backings.drop(new.number)
     }
-    if new.last < .max, let after = tree.entry(endingAtOrAfter: new.last + 1),
-      new.continues(into: after)
-    {
+    let isJoinedBehind = after.map { new.continues(into: $0) } ?? false
+    if let after, isJoinedBehind {
       joined.last = after.last
       tree.remove(first: after.first)
       backings.drop(after.number)
     }
-    if isIn { tree.replace(joined) } else { tree.insert(joined) }
+    if isIn {
+      tree.replace(joined)
+    } else if isJoinedBehind {
+      tree.insert(joined)
+    } else {
+      tree.insert(joined, at: place)
+    }
   }
 
   /// What was taken out of the table.
@@ -172,26 +202,31 @@ extension DomainTable.Contents {
     var range: ClosedRange<IOVA>?
     var bytes: UInt64 = 0
     /// Whose the bytes are: mostly one's. A window goes with the last of its backing, and so stays until this does.
-    private var latest: (backing: Backing, bytes: UInt64)?
+    private var backing: Backing?
+    private var number = -1
+    private var bytesOfBacking: UInt64 = 0
     private var others: [(backing: Backing, bytes: UInt64)] = []
 
-    mutating func add(_ entry: TreeEntry, _ backing: Backing) {
+    /// - Parameter backing: the entry's; asked for only where it is another than the last one's.
+    @inline(__always)
+    mutating func add(_ entry: TreeEntry, _ backing: @autoclosure () -> Backing) {
       let size = entry.last &- entry.first &+ 1
       // Mapped sizes can sum to 2^64 when the same memory is mapped over and over.
       bytes = bytes.addingReportingOverflow(size).overflow ? .max : bytes + size
       range = (range?.lowerBound ?? IOVA(entry.first))...IOVA(entry.last)
-      if latest?.backing === backing {
-        latest?.bytes &+= size
-      } else {
-        if let latest { others.append(latest) }
-        latest = (backing, size)
+      if entry.number != number {
+        if let backing = self.backing { others.append((backing, bytesOfBacking)) }
+        self.backing = backing()
+        number = entry.number
+        bytesOfBacking = 0
       }
+      bytesOfBacking &+= size
     }
 
     /// Unlocks the memory.
     func unlock() {
       for (backing, bytes) in others { backing.memory.unlock(bytes) }
-      if let latest { latest.backing.memory.unlock(latest.bytes) }
+      backing?.memory.unlock(bytesOfBacking)
     }
   }
 
@@ -199,8 +234,8 @@ extension DomainTable.Contents {
   mutating func removeCutting(_ range: ClosedRange<IOVA>) -> Removed {
     let (first, last) = (range.lowerBound.rawValue, range.upperBound.rawValue)
     var removed = Removed()
-    while let entry = tree.entry(
-      endingAtOrAfter: removed.range.map { $0.upperBound.rawValue } ?? first),
+    var next = first
+    while let entry = tree.entry(endingAtOrAfter: next, from: tree.place(behind: next)),
       entry.first <= last
     {
       var middle = entry
@@ -222,6 +257,7 @@ extension DomainTable.Contents {
       backings.drop(entry.number)
       removals &+= 1
       if middle.last == last { break }
+      next = middle.last + 1
     }
     return removed
   }
@@ -230,7 +266,9 @@ extension DomainTable.Contents {
   mutating func removeWhole(in range: ClosedRange<IOVA>) -> Removed {
     var removed = Removed()
     var next = range.lowerBound.rawValue
-    while let entry = tree.entry(endingAtOrAfter: next), entry.first <= range.upperBound.rawValue {
+    while let entry = tree.entry(endingAtOrAfter: next, from: tree.place(behind: next)),
+      entry.first <= range.upperBound.rawValue
+    {
       if removed.range == nil, entry.first < range.lowerBound.rawValue { break }
       tree.remove(first: entry.first)
       removed.add(entry, backings[entry.number])

@@ -13,20 +13,37 @@ struct TreeEntry: Equatable {
 /// A look-up touches some cache lines a level and, of the leaf, those of the keys that it compares and of the
 /// one entry that it finds; a million entries make four levels. Nodes are blocks of 64-bit words:
 ///
-///     leaf    count, next leaf, 31 first IOVAs, 31 × (last IOVA, vaddr, word)
-///     branch  count of children, -, the least key under each of 62 children, 62 children
+///     leaf    count, next leaf, leaf before, 31 first IOVAs, 31 × (last IOVA, vaddr, word)
+///     branch  count of children, -, -, a bound for each of 62 children, 62 children
 ///
-/// A new key at either end of a full leaf gets a leaf of its own, so that runs fill their leaves.
+/// All keys under a child are at or above its bound and below the next child's; the first child has
+/// none, which is 0. A bound stays when its entry goes, so that most changes touch one leaf.
+///
+/// A new key at either end of a full leaf gets a leaf of its own, so that runs fill their leaves. A leaf
+/// or branch that gets small becomes one with a neighbour where both fit into it.
 struct MappingTree: ~Copyable {
-  private typealias Node = UnsafeMutablePointer<UInt64>
+  fileprivate typealias Node = UnsafeMutablePointer<UInt64>
+
+  /// A leaf, and where a key is in it, or would go: good until the tree changes.
+  struct Place {
+    fileprivate var leaf: Node
+    fileprivate var index: Int
+  }
+
+  /// The leaf of the last `place`, and which keys lead to it: the next one is mostly in the same.
+  private struct Finger {
+    var leaf: Node?
+    var first: UInt64 = 0
+    var last: UInt64 = 0
+  }
 
   private static let leafCapacity = 31
   private static let branchCapacity = 62
-  private static let keys = 2
+  private static let keys = 3
   private static let payloads = keys + leafCapacity
   private static let children = keys + branchCapacity
-  private static let nodeWords = 2 + 4 * leafCapacity
-  /// No node but the root has fewer entries after something was taken out.
+  private static let nodeWords = 3 + 4 * leafCapacity
+  /// Below this a node is small.
   private static let fewest = leafCapacity / 3
 
   private(set) var count = 0
@@ -37,56 +54,97 @@ struct MappingTree: ~Copyable {
   /// Branch levels above the leaves.
   private var height = 0
   private var nodes = 0
+  /// Apart, for it changes when the tree does not.
+  private let finger: UnsafeMutablePointer<Finger>
 
   init() {
     root = Self.allocate()
     nodes = 1
+    finger = .allocate(capacity: 1)
+    finger.initialize(to: Finger())
   }
 
   deinit {
     Self.free(root, height)
+    finger.deallocate()
   }
 
   // MARK: - Looking up
 
-  /// The first entry that ends at or after `iova`.
+  /// The first entry that ends at or after `iova`. Any number of threads may ask.
   @inline(__always)
   borrowing func entry(endingAtOrAfter iova: UInt64) -> TreeEntry? {
     var node = root
-    for _ in 0..<height {
-      let i = Self.upperBound(node, iova)
-      node = Self.child(node, max(i - 1, 0))
-    }
-    let i = Self.upperBound(node, iova)
-    if i > 0 {
-      let entry = Self.entry(node, i - 1)
-      if entry.last >= iova { return entry }
-    }
-    if i < Int(node[0]) { return Self.entry(node, i) }
-    // SAFETY: 0, or the address of the leaf to the right, which lives as long as this one.
-    guard let next = Node(bitPattern: UInt(node[1])) else { return nil }
-    return Self.entry(next, 0)
+    for _ in 0..<height { node = Self.child(node, max(Self.upperBound(node, iova) - 1, 0)) }
+    return entry(endingAtOrAfter: iova, from: Place(leaf: node, index: Self.upperBound(node, iova)))
   }
 
   /// The last entry that begins at or before `iova`.
   borrowing func entry(beginningAtOrBefore iova: UInt64) -> TreeEntry? {
     var node = root
-    for _ in 0..<height {
-      node = Self.child(node, max(Self.upperBound(node, iova) - 1, 0))
+    for _ in 0..<height { node = Self.child(node, max(Self.upperBound(node, iova) - 1, 0)) }
+    return entry(before: Place(leaf: node, index: Self.upperBound(node, iova)))
+  }
+
+  /// Behind all entries that begin at or before `iova`. One thread at a time.
+  borrowing func place(behind iova: UInt64) -> Place {
+    if let leaf = finger.pointee.leaf, finger.pointee.first <= iova, iova <= finger.pointee.last {
+      return Place(leaf: leaf, index: Self.upperBound(leaf, iova))
     }
-    let i = Self.upperBound(node, iova)
-    return i > 0 ? Self.entry(node, i - 1) : nil
+    var (node, first, last) = (root, UInt64.min, UInt64.max)
+    for _ in 0..<height {
+      let i = max(Self.upperBound(node, iova) - 1, 0)
+      if i > 0 { first = node[Self.keys + i] }
+      if i + 1 < Int(node[0]) { last = node[Self.keys + i + 1] - 1 }
+      node = Self.child(node, i)
+    }
+    finger.pointee = Finger(leaf: node, first: first, last: last)
+    return Place(leaf: node, index: Self.upperBound(node, iova))
+  }
+
+  @inline(__always)
+  borrowing func entry(before place: Place) -> TreeEntry? {
+    if place.index > 0 { return Self.entry(place.leaf, place.index - 1) }
+    guard let leaf = Self.node(place.leaf[2]) else { return nil }
+    return Self.entry(leaf, Int(leaf[0]) - 1)
+  }
+
+  @inline(__always)
+  borrowing func entry(after place: Place) -> TreeEntry? {
+    if place.index < Int(place.leaf[0]) { return Self.entry(place.leaf, place.index) }
+    guard let leaf = Self.node(place.leaf[1]) else { return nil }
+    return Self.entry(leaf, 0)
+  }
+
+  /// The first entry that ends at or after `iova`, behind which `place` is.
+  @inline(__always)
+  borrowing func entry(endingAtOrAfter iova: UInt64, from place: Place) -> TreeEntry? {
+    if let entry = entry(before: place), entry.last >= iova { return entry }
+    return entry(after: place)
   }
 
   // MARK: - Changing
 
   /// Adds an entry that overlaps none.
   mutating func insert(_ entry: TreeEntry) {
+    insert(entry, at: place(behind: entry.first))
+  }
+
+  /// Adds an entry that overlaps none behind those that begin before it.
+  mutating func insert(_ entry: TreeEntry, at place: Place) {
     count += 1
+    let n = Int(place.leaf[0])
+    if n < Self.leafCapacity {
+      Self.moveEntries(place.leaf, place.index, n - place.index, to: place.leaf, place.index + 1)
+      Self.set(place.leaf, place.index, entry)
+      place.leaf[0] = UInt64(n + 1)
+      return
+    }
+    finger.pointee.leaf = nil
     guard let (key, right) = insert(entry, into: root, height) else { return }
     let top = allocate()
     top[0] = 2
-    top[Self.keys] = Self.leastKey(root)
+    top[Self.keys] = 0
     top[Self.keys + 1] = key
     top[Self.children] = Self.word(root)
     top[Self.children + 1] = Self.word(right)
@@ -97,20 +155,26 @@ struct MappingTree: ~Copyable {
   /// Takes the entry out that begins at `first`, which is there.
   mutating func remove(first: UInt64) {
     count -= 1
+    let place = place(behind: first)
+    let left = Int(place.leaf[0]) - 1
+    // A small node looks for a neighbour now and then.
+    if height == 0 || left >= Self.fewest || left & (left - 1) != 0 {
+      return Self.remove(place.index - 1, from: place.leaf)
+    }
+    finger.pointee.leaf = nil
     remove(first, from: root, height)
-    while height > 0, root[0] == 1 {
+    while height > 0, root[0] <= 1 {
       let old = root
-      root = Self.child(old, 0)
-      height -= 1
+      root = old[0] == 1 ? Self.child(old, 0) : allocate()
+      height = old[0] == 1 ? height - 1 : 0
       release(old)
     }
   }
 
   /// Puts an entry in the place of the one that begins where it does.
   mutating func replace(_ entry: TreeEntry) {
-    var node = root
-    for _ in 0..<height { node = Self.child(node, max(Self.upperBound(node, entry.first) - 1, 0)) }
-    Self.set(node, Self.upperBound(node, entry.first) - 1, entry)
+    let place = place(behind: entry.first)
+    Self.set(place.leaf, place.index - 1, entry)
   }
 
   private mutating func insert(
@@ -119,11 +183,9 @@ struct MappingTree: ~Copyable {
     let i = Self.upperBound(node, entry.first)
     if level == 0 { return insertIntoLeaf(entry, node, i) }
     let at = max(i - 1, 0)
-    if i == 0 { node[Self.keys] = entry.first }
     guard let (key, right) = insert(entry, into: Self.child(node, at), level - 1) else {
       return nil
     }
-    // What came out of a new first key is a leaf to the right with the greater keys, as always.
     return insertIntoBranch(key, right, node, at + 1)
   }
 
@@ -138,8 +200,8 @@ struct MappingTree: ~Copyable {
       return nil
     }
     let right = allocate()
-    right[1] = leaf[1]
-    leaf[1] = Self.word(right)
+    Self.link(right, Self.node(leaf[1]))
+    Self.link(leaf, right)
     // At the end the new entry goes alone to the right; at the beginning all others do.
     let split = i == n ? n : i == 0 ? 0 : n / 2
     Self.moveEntries(leaf, split, n - split, to: right, 0)
@@ -168,57 +230,55 @@ struct MappingTree: ~Copyable {
     right[0] = UInt64(n - split)
     let goesLeft = i <= split && split < n - 1
     _ = insertIntoBranch(key, child, goesLeft ? branch : right, goesLeft ? i : i - split)
+    defer { right[Self.keys] = 0 }
     return (right[Self.keys], right)
   }
 
   private mutating func remove(_ first: UInt64, from node: Node, _ level: Int) {
-    let i = Self.upperBound(node, first) - 1
-    let n = Int(node[0])
-    if level == 0 {
-      Self.moveEntries(node, i + 1, n - i - 1, to: node, i)
-      node[0] = UInt64(n - 1)
-      return
-    }
+    if level == 0 { return Self.remove(Self.upperBound(node, first) - 1, from: node) }
+    let i = max(Self.upperBound(node, first) - 1, 0)
     let child = Self.child(node, i)
     remove(first, from: child, level - 1)
-    if child[0] > 0 { node[Self.keys + i] = Self.leastKey(child) }
-    if child[0] < UInt64(Self.fewest), n > 1 { join(node, min(i, n - 2), level - 1) }
+    if child[0] == 0 {
+      if level == 1 { Self.unlink(child) }
+      drop(i, of: node)
+    } else if child[0] < UInt64(Self.fewest) {
+      if !join(node, i, level - 1) { _ = join(node, i - 1, level - 1) }
+    }
   }
 
-  /// Makes one of the children `i` and `i + 1` where they fit, else gives both as much.
-  private mutating func join(_ branch: Node, _ i: Int, _ level: Int) {
+  /// Makes the children `i` and `i + 1` one, where there are both and they fit.
+  private mutating func join(_ branch: Node, _ i: Int, _ level: Int) -> Bool {
+    guard i >= 0, i + 1 < Int(branch[0]) else { return false }
     let (left, right) = (Self.child(branch, i), Self.child(branch, i + 1))
     let (a, b) = (Int(left[0]), Int(right[0]))
-    let capacity = level == 0 ? Self.leafCapacity : Self.branchCapacity
-    if a + b <= capacity {
-      Self.move(level, right, 0, b, to: left, a)
-      left[0] = UInt64(a + b)
-      if level == 0 { left[1] = right[1] }
-      release(right)
-      let n = Int(branch[0])
-      Self.moveChildren(branch, i + 2, n - i - 2, to: branch, i + 1)
-      branch[0] = UInt64(n - 1)
+    guard a + b <= (level == 0 ? Self.leafCapacity : Self.branchCapacity) else { return false }
+    if level == 0 {
+      Self.moveEntries(right, 0, b, to: left, a)
+      Self.unlink(right)
     } else {
-      let half = (a + b) / 2
-      if a > half {
-        Self.move(level, right, 0, b, to: right, a - half)
-        Self.move(level, left, half, a - half, to: right, 0)
-      } else {
-        Self.move(level, right, 0, half - a, to: left, a)
-        Self.move(level, right, half - a, b - half + a, to: right, 0)
-      }
-      left[0] = UInt64(half)
-      right[0] = UInt64(a + b - half)
-      branch[Self.keys + i + 1] = Self.leastKey(right)
+      right[Self.keys] = branch[Self.keys + i + 1]
+      Self.moveChildren(right, 0, b, to: left, a)
     }
-    branch[Self.keys + i] = Self.leastKey(left)
+    left[0] = UInt64(a + b)
+    drop(i + 1, of: branch)
+    return true
+  }
+
+  /// Frees a child, with nothing in it by now.
+  private mutating func drop(_ i: Int, of branch: Node) {
+    release(Self.child(branch, i))
+    let n = Int(branch[0])
+    Self.moveChildren(branch, i + 1, n - i - 1, to: branch, i)
+    branch[0] = UInt64(n - 1)
+    branch[Self.keys] = 0
   }
 
   // MARK: - Nodes
 
   // SAFETY: for all below: a node has `nodeWords` words, of which every index is inside: counts are within the
   // capacities, and the callers' indexes within the counts. A child's word is the address of a node that
-  // nothing else owns; it is freed when it leaves the tree, or with it.
+  // nothing else owns; it is freed when it leaves the tree, or with it. A leaf's neighbours are in the same tree.
 
   /// How many keys are at most `key`.
   @inline(__always)
@@ -241,8 +301,25 @@ struct MappingTree: ~Copyable {
   @inline(__always)
   private static func word(_ node: Node) -> UInt64 { UInt64(UInt(bitPattern: node)) }
 
+  /// A leaf's neighbour.
   @inline(__always)
-  private static func leastKey(_ node: Node) -> UInt64 { node[keys] }
+  private static func node(_ word: UInt64) -> Node? { Node(bitPattern: UInt(word)) }
+
+  private static func link(_ left: Node?, _ right: Node?) {
+    left?[1] = right.map { word($0) } ?? 0
+    right?[2] = left.map { word($0) } ?? 0
+  }
+
+  private static func unlink(_ leaf: Node) {
+    link(node(leaf[2]), node(leaf[1]))
+  }
+
+  @inline(__always)
+  private static func remove(_ i: Int, from leaf: Node) {
+    let n = Int(leaf[0])
+    moveEntries(leaf, i + 1, n - i - 1, to: leaf, i)
+    leaf[0] = UInt64(n - 1)
+  }
 
   @inline(__always)
   private static func entry(_ leaf: Node, _ i: Int) -> TreeEntry {
@@ -258,16 +335,6 @@ struct MappingTree: ~Copyable {
     payload[0] = entry.last
     payload[1] = entry.vaddr
     payload[2] = entry.word
-  }
-
-  private static func move(
-    _ level: Int, _ from: Node, _ i: Int, _ n: Int, to: Node, _ at: Int
-  ) {
-    if level == 0 {
-      moveEntries(from, i, n, to: to, at)
-    } else {
-      moveChildren(from, i, n, to: to, at)
-    }
   }
 
   private static func moveEntries(_ from: Node, _ i: Int, _ n: Int, to: Node, _ at: Int) {
@@ -292,7 +359,7 @@ struct MappingTree: ~Copyable {
 
   private static func allocate() -> Node {
     let node = Node.allocate(capacity: nodeWords)
-    node.initialize(repeating: 0, count: nodeWords)
+    node.initialize(repeating: 0, count: keys)
     return node
   }
 

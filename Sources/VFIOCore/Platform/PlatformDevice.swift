@@ -24,7 +24,7 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
     memory = try RegionMemory(
       Dictionary(uniqueKeysWithValues: ram.map { ($0.offset, $0.element.size) }), name: name)
     pins = PlatformPins(
-      kind.description, memory: memory, scheduler: scheduler, logger: logger)
+      kind.description, name: name, memory: memory, scheduler: scheduler, logger: logger)
     model = kind.make(pins)
   }
 
@@ -130,7 +130,7 @@ final class PlatformPins: PlatformDevicePort {
   static let loudReports = 8
 
   /// Attached to a domain by the core while the group is in use.
-  let domainPort = DomainPort()
+  let domainPort: DomainPort
   let lines: InterruptLines
   private let memory: RegionMemory?
   private let scheduler: any Scheduler
@@ -139,9 +139,10 @@ final class PlatformPins: PlatformDevicePort {
   private let louds = Mutex(PlatformPins.loudReports)
 
   init(
-    _ description: PlatformDeviceDescription, memory: RegionMemory?, scheduler: any Scheduler,
-    logger: Logger
+    _ description: PlatformDeviceDescription, name: String, memory: RegionMemory?,
+    scheduler: any Scheduler, logger: Logger
   ) {
+    domainPort = DomainPort(device: name, faults: .reporting(to: logger))
     self.memory = memory
     lines = InterruptLines(description.interrupts.map { .init(isLevel: $0 == .level) })
     self.scheduler = scheduler

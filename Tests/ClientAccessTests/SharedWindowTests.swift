@@ -1,0 +1,68 @@
+import CLinux
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import ClientAccess
+
+/// Ways to the file behind a client's shared mapping.
+struct SharedWindowTests {
+  private static let page: UInt64 = 4096
+
+  /// A device's memory, as a client has it: peer-to-peer, and what a descriptor of a client's is found by.
+  private func mapped(
+    _ memory: SharedMemory
+  ) throws -> (address: UInt64, vma: VMA, maps: MemoryMap) {
+    let start = mmap(
+      nil, Int(memory.size), PROT_READ | PROT_WRITE, MAP_SHARED, memory.descriptor, 0)
+    let address = UInt64(UInt(bitPattern: try #require(start == MAP_FAILED ? nil : start)))
+    let maps = try MemoryMap(pid: getpid())
+    return (address, try #require(try maps.vma(at: address)), maps)
+  }
+
+  @Test func theMemoryOfADevice() throws {
+    let memory = try SharedMemory(name: "bar", size: 4 * Self.page)
+    let (address, vma, maps) = try mapped(memory)
+    defer { munmap(UnsafeMutableRawPointer(bitPattern: UInt(address)), Int(memory.size)) }
+    let device = try memory.window(0..<memory.size)
+    let window = try #require(SharedWindows(tgid: getpid()).window(vma, maps: maps))
+    var bytes: [UInt8] = [1, 2, 3]
+    let isDone = bytes.withUnsafeMutableBytes { buffer in
+      SharedWindow.copy(
+        .toClient, buffer.baseAddress.unsafelyUnwrapped,
+        host: address &+ Self.page &+ window.offset, count: 3)
+    }
+    #expect(isDone)
+    var back = [UInt8](repeating: 0, count: 3)
+    back.withUnsafeMutableBytes { device.read(at: Int(Self.page), into: $0) }
+    #expect(back == bytes)
+  }
+
+  /// The way of those who are not root, and may not open `map_files`.
+  @Test func aDescriptorOfTheFileIsFound() throws {
+    let memory = try SharedMemory(name: "found", size: 4 * Self.page)
+    let (address, vma, _) = try mapped(memory)
+    defer { munmap(UnsafeMutableRawPointer(bitPattern: UInt(address)), Int(memory.size)) }
+    func find(_ inode: UInt64) -> Int32 {
+      cl_vma_open_held(getpid(), vma.deviceMajor, vma.deviceMinor, inode, true)
+    }
+    let fd = find(vma.inode)
+    try #require(fd >= 0)
+    defer { close(fd) }
+    #expect(cl_vma_is_memory_file(fd, vma.deviceMajor, vma.deviceMinor, vma.inode))
+    #expect(!cl_vma_is_memory_file(fd, vma.deviceMajor, vma.deviceMinor, vma.inode + 1))
+    #expect(find(.max) < 0)
+  }
+
+  @Test func aFileOnADiskIsNone() throws {
+    let fd = open("/usr/bin/env", O_RDONLY)
+    try #require(fd >= 0)
+    defer { close(fd) }
+    let start = mmap(nil, 4096, PROT_READ, MAP_SHARED, fd, 0)
+    let address = UInt64(UInt(bitPattern: try #require(start == MAP_FAILED ? nil : start)))
+    defer { munmap(UnsafeMutableRawPointer(bitPattern: UInt(address)), 4096) }
+    let maps = try MemoryMap(pid: getpid())
+    let vma = try #require(try maps.vma(at: address))
+    #expect(SharedWindows(tgid: getpid()).window(vma, maps: maps) == nil)
+  }
+}
