@@ -115,7 +115,9 @@ public struct SupervisorTransport: Sendable {
       let calls = FileCalls(
         files: files, clients: clients, work: work, logger: logger, admit: watch.admit)
       let dispatcher = Dispatcher(
-        files: calls, paths: PathCalls(tree: tree, scratch: scratch, files: files, owners: owners),
+        files: calls,
+        paths: PathCalls(
+          tree: tree, scratch: scratch, files: files, clients: clients, owners: owners),
         eventfds: eventfds)
       try files.start()
       try Receivers(listener) { dispatcher.handle($0) }.start()

@@ -54,10 +54,12 @@ struct Machine {
             revision: bridge.identity.revision))
         plugged.append(bridge.address)
       }
-      for device in topology.resolvedDevices() {
+      let devices = topology.resolvedDevices()
+      if devices.contains(where: { !$0.hasIOMMU }) { vfio.allowsNoIOMMU = true }
+      for device in devices {
         guard let kind = models.pciKind(of: device) else { continue }
         try pci.add(
-          address: device.address, kind: kind, group: device.group,
+          address: device.address, kind: kind, group: device.group, hasIOMMU: device.hasIOMMU,
           driver: PCIBus.Driver(device.driver))
         plugged.append(device.address)
       }

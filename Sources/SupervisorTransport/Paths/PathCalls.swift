@@ -2,6 +2,7 @@ import CLinux
 import ClientAccess
 import Glibc
 import SystemPackage
+import Transport
 import VFIOCore
 
 /// System calls on paths: the emulated ones are answered, all others carried out by the kernel.
@@ -9,10 +10,15 @@ struct PathCalls: Sendable {
   let tree: CombinedTree
   let scratch: ScratchTree
   let files: OpenFiles
+  let clients: ClientServices
   let owners: NodeOwners
   private let attributes: NodeAttributes
 
-  init(tree: CombinedTree, scratch: ScratchTree, files: OpenFiles, owners: NodeOwners) {
+  init(
+    tree: CombinedTree, scratch: ScratchTree, files: OpenFiles, clients: ClientServices,
+    owners: NodeOwners
+  ) {
+    self.clients = clients
     self.owners = owners
     attributes = NodeAttributes(owners)
     self.tree = tree
@@ -69,7 +75,8 @@ struct PathCalls: Sendable {
   }
 
   private func open(_ call: Call, _ path: UInt64, directory: UInt64, flags: Int32) {
-    let opener = NodeOpener(call: call, flags: flags, scratch: scratch, files: files)
+    let opener = NodeOpener(
+      call: call, flags: flags, scratch: scratch, files: files, clients: clients)
     do throws(Errno) {
       switch try resolve(
         call, path, directory: directory, followsLast: flags & (O_NOFOLLOW | O_EXCL) == 0)

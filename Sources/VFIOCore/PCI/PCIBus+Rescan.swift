@@ -69,7 +69,8 @@ extension PCIBus.State {
     switch slot.departure {
     case .untilRescan?:
       unscanned.functions[address] = PCIBus.Slot(
-        function: slot.function, device: slot.device, initialDriver: slot.initialDriver)
+        function: slot.function, device: slot.device, hasIOMMU: slot.hasIOMMU,
+        initialDriver: slot.initialDriver)
     case .forGood?, nil:
       unplugged(slot)
     }

@@ -41,6 +41,7 @@ public final class PCIBus: Sendable {
   struct Slot {
     var function: PCIFunction
     var device: Device
+    var hasIOMMU = true
     var initialDriver: Driver
     var driverOverride: String?
     var driver = Driver.none
@@ -103,11 +104,14 @@ public final class PCIBus: Sendable {
   ///
   /// In a group that is in use, vfio claims the function, whatever `driver` says.
   ///
-  /// - Parameter group: the number of its IOMMU group.
+  /// - Parameters:
+  ///   - group: the number of its IOMMU group.
+  ///   - hasIOMMU: as `VFIO.addDevice` has it.
   /// - Throws: `EEXIST` when the address is taken, `EBUSY` behind a bridge that is being removed, `EINVAL` for a
   ///   kind whose description makes no sense.
   public func add(
-    address: PCIAddress, kind: PCIFunctionKind, group: UInt32, driver: Driver
+    address: PCIAddress, kind: PCIFunctionKind, group: UInt32, hasIOMMU: Bool = true,
+    driver: Driver
   ) throws(PCIBusError) {
     if let flaw = kind.description.flaw {
       throw PCIBusError(.invalidArgument, "\(kind.name) at \(address) is no PCI function: \(flaw)")
@@ -123,7 +127,9 @@ public final class PCIBus: Sendable {
       scheduler: scheduler, logger: logger,
       isAlone: { [weak self] in self?.addresses(on: address.busAddress).count == 1 })
     do throws(PCIBusError) {
-      try enumerate(Slot(function: function, device: device, initialDriver: driver), at: address)
+      try enumerate(
+        Slot(function: function, device: device, hasIOMMU: hasIOMMU, initialDriver: driver),
+        at: address)
     } catch {
       state.withLock { $0.layout.release(barAddresses, of: kind.description) }
       throw error
@@ -152,7 +158,8 @@ public final class PCIBus: Sendable {
       try self?.claim(device)
     }
     do throws(Errno) {
-      try vfio.addDevice(slot.device, ops: ops, port: slot.function.pins.domainPort)
+      try vfio.addDevice(
+        slot.device, ops: ops, port: slot.function.pins.domainPort, hasIOMMU: slot.hasIOMMU)
     } catch {
       state.withLock { $0.slots[address] = nil }
       throw PCIBusError(error, "vfio did not take \(address): \(error)")
