@@ -60,8 +60,6 @@ struct NodeOwnersTests {
     #expect(try permits(2, caller(1, [8])))
     #expect(try !permits(4, caller(1, [8])))
     root.capabilities = 1 << 1
-    #expect(try permits(6, root))
-    // Nobody may run it.
-    #expect(try !permits(7, root))
+    #expect(try permits(7, root))
   }
 }
