@@ -139,9 +139,12 @@ public final class CUSETransport: @unchecked Sendable {
     case .vanished(let group):
       unmake(.group(group))
       unmake(.mainlineGroup(group))
+      unmake(.noIOMMUGroup(group))
     case .appeared(let group):
+      let hasIOMMU = vfio.group(group)?.hasIOMMU ?? true
       do throws(TransportError) {
-        try make(.group(group))
+        // The document knows no group without an IOMMU.
+        if hasIOMMU { try make(.group(group)) }
       } catch {
         if hasStarted.load(ordering: .relaxed) {
           logger.error("a group has no node: \(error)", metadata: ["group": "\(group)"])
@@ -152,7 +155,7 @@ public final class CUSETransport: @unchecked Sendable {
       // Names of today's API have no place for the bus.
       guard group.bus == PCIBus.name, nodes.device(of: .container) != nil else { return }
       do throws(TransportError) {
-        try make(.mainlineGroup(group))
+        try make(hasIOMMU ? .mainlineGroup(group) : .noIOMMUGroup(group))
       } catch {
         logger.warning(
           "a group has no node of today's API: \(error)", metadata: ["group": "\(group)"])

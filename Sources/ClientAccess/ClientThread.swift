@@ -91,15 +91,26 @@ public struct ClientThread: Sendable {
 
   /// How many bytes the thread may lock: its `RLIMIT_MEMLOCK`, `UInt64.max` with `CAP_IPC_LOCK`.
   public func lockedMemoryLimit() throws(Errno) -> UInt64 {
-    let capIPCLock: UInt64 = 1 << 14
-    var capabilities: UInt64 = 0
-    try cl_capabilities(id, &capabilities).checked()
-    if capabilities & capIPCLock != 0 { return .max }
+    if try has(capability: 14) { return .max }
     var limit: UInt64 = 0
     let result = cl_memlock_limit(id, &limit)
     if result == 0 { return limit }
     // Another user's, and we have no CAP_SYS_RESOURCE; /proc asks for less.
     return try ProcFS.lockedMemoryLimit(of: id)
+  }
+
+  /// Whether the thread has `CAP_SYS_RAWIO`. In another user namespace than ours it says nothing about us.
+  public func hasRawIO() throws(Errno) -> Bool {
+    guard try has(capability: 17) else { return false }
+    let ours = try FileIdentity(path: "/proc/self/ns/user")
+    return try FileIdentity(path: "/proc/\(id)/ns/user") == ours
+  }
+
+  /// - Parameter capability: its number in linux/capability.h.
+  private func has(capability: UInt64) throws(Errno) -> Bool {
+    var capabilities: UInt64 = 0
+    try cl_capabilities(id, &capabilities).checked()
+    return capabilities & 1 << capability != 0
   }
 }
 

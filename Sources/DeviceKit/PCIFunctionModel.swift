@@ -65,6 +65,11 @@ public protocol PCIFunctionPort: AnyObject, Sendable {
   /// Whether software has enabled MSI or MSI-X.
   var isMSIEnabled: Bool { get }
 
+  /// Reports an error of the function that it cannot correct itself, as PCI Express does by an error message. A
+  /// client of today's API learns of it by the eventfd of `VFIO_PCI_ERR_IRQ_INDEX`, which conventional functions
+  /// do not have.
+  func reportUncorrectableError()
+
   /// Runs `work` once on another thread, no earlier than `delay` from now. `work` may wait for client memory.
   func after(_ delay: Duration, _ work: @escaping @Sendable () -> Void)
 

@@ -117,7 +117,7 @@ public struct SupervisorTransport: Sendable {
       let dispatcher = Dispatcher(
         files: calls,
         paths: PathCalls(
-          tree: tree, scratch: scratch, files: files, owners: owners,
+          tree: tree, scratch: scratch, files: files, clients: clients, owners: owners,
           workingDirectories: WorkingDirectories(watch: watch, logger: logger)),
         eventfds: eventfds)
       try files.start()

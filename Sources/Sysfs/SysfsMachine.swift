@@ -84,7 +84,7 @@ final class SysfsMachine: Sendable {
   }
 
   func path(of group: GroupID) -> [String] {
-    ["devices", "virtual", "vfio", options.dialect.name(of: group)]
+    ["devices", "virtual", "vfio", nodeName(of: group) ?? "\(group)"]
   }
 }
 

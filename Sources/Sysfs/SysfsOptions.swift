@@ -45,14 +45,6 @@ public enum SysfsDialect: String, Sendable, CaseIterable {
     case .mainline: "vfio-platform"
     }
   }
-
-  /// The name of a group's node in `/dev/vfio` and of its directory in sysfs.
-  func name(of group: GroupID) -> String {
-    switch self {
-    case .draft2011: group.description
-    case .mainline: "\(group.number)"
-    }
-  }
 }
 
 /// The number of a character device.

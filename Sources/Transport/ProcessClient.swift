@@ -53,6 +53,10 @@ public final class ProcessClient: Client {
   public func lockedMemoryLimit() throws(Errno) -> UInt64 {
     try thread.lockedMemoryLimit()
   }
+
+  public func hasRawIO() throws(Errno) -> Bool {
+    try thread.hasRawIO()
+  }
 }
 
 /// What clients share for as long as the transport runs.

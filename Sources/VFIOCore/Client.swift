@@ -25,6 +25,9 @@ public protocol Client: ClientMemory {
   /// How many bytes the caller may lock: its `RLIMIT_MEMLOCK`, `UInt64.max` with `CAP_IPC_LOCK`.
   func lockedMemoryLimit() throws(Errno) -> UInt64
 
+  /// Whether the caller has `CAP_SYS_RAWIO`.
+  func hasRawIO() throws(Errno) -> Bool
+
   /// Whether the caller can map a file's `VFIOFile.memory`, which its transport decides: no region is said to
   /// be mappable else.
   var canMap: Bool { get }

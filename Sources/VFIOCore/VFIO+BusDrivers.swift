@@ -10,16 +10,22 @@ extension VFIO {
   /// group serves nobody until the device is bound, and is tainted where it is not.
   ///
   /// - Parameter port: the device's way to memory; the core attaches it to the domain of whoever uses the group.
-  /// - Throws: `EEXIST` when the bus has a device of that name.
+  /// - Parameter hasIOMMU: whether an IOMMU stands before the device. Without one its group is its own.
+  /// - Throws: `EEXIST` when the bus has a device of that name, `EINVAL` for another device in a group where one of
+  ///   them is without an IOMMU.
   public func addDevice(
-    _ device: Device, ops: any DeviceOps, port: DomainPort = DomainPort()
+    _ device: Device, ops: any DeviceOps, port: DomainPort = DomainPort(), hasIOMMU: Bool = true
   ) throws(Errno) {
     let mustClaim = try update { registry, _ throws(Errno) in
       let isKnown = registry.groups.contains { id, group in
         id.bus == device.group.bus && group.devices[device.name] != nil
       }
       if isKnown { throw .fileExists }
-      if registry.groups[device.group] == nil { registry.addGroup(device.group) }
+      if let group = registry.groups[device.group] {
+        guard hasIOMMU, group.hasIOMMU else { throw .invalidArgument }
+      } else {
+        registry.addGroup(device.group, hasIOMMU: hasIOMMU)
+      }
       registry.groups[device.group]?.devices[device.name] = .init(ops: ops, port: port)
       guard let set = registry.set(of: device.group) else { return false }
       if let use = set.use { port.attach(to: use.domain) }
@@ -66,11 +72,15 @@ extension VFIO {
   /// Marks a device as controlled by its VFIO bus driver: `vfio_bind_dev`.
   ///
   /// - Parameter data: handed to each operation on the device, and back by `unbindDevice`.
-  /// - Throws: `EINVAL` when the device was never added, `EBUSY` when it is bound.
+  /// - Throws: `EINVAL` when the device was never added, or has no IOMMU and may not be used so; `EBUSY` when it is
+  ///   bound.
   public func bindDevice(_ device: Device, data: DeviceData) throws(Errno) {
     try update { registry, _ throws(Errno) in
       guard let member = registry.member(device) else { throw .invalidArgument }
       if member.data != nil { throw .resourceBusy }
+      guard registry.groups[device.group]?.hasIOMMU == true || registry.allowsNoIOMMU else {
+        throw .invalidArgument
+      }
       registry.groups[device.group]?.devices[device.name]?.data = data
     }
     logger.info("device bound", metadata: metadata(device))

@@ -139,8 +139,8 @@ extension Registry {
     return id
   }
 
-  mutating func addGroup(_ id: GroupID) {
-    groups[id] = Group(set: SetID(rawValue: 0))
+  mutating func addGroup(_ id: GroupID, hasIOMMU: Bool) {
+    groups[id] = Group(set: SetID(rawValue: 0), hasIOMMU: hasIOMMU)
     _ = makeSet(of: [id])
     post(.appeared(id))
   }

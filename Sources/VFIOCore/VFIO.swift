@@ -64,10 +64,12 @@ public final class VFIO: Sendable {
 
   /// Opens a group's node for the draft ABI.
   ///
-  /// - Throws: `ENODEV` when there is no such group, `EBUSY` while it is used through today's.
+  /// - Throws: `ENODEV` when there is no such group or no IOMMU for it, `EBUSY` while it is used through today's.
   public func openGroup(_ id: GroupID) throws(Errno) -> any VFIOFile {
     try update { registry, _ throws(Errno) in
-      guard let group = registry.groups[id] else { throw .operationNotSupportedByDevice }
+      guard let group = registry.groups[id], group.hasIOMMU else {
+        throw .operationNotSupportedByDevice
+      }
       guard group.abi == .draft2011 || registry.isIdle(id) else { throw .resourceBusy }
       registry.groups[id]?.openCount += 1
       registry.groups[id]?.abi = .draft2011

@@ -42,6 +42,7 @@ final class Machine: Sendable {
       Merging(policy: Merging.Policy(topology.iommu.merge), isAutomatic: mergesAutomatically))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     platform = PlatformBus(vfio: vfio, scheduler: scheduler, logger: logger)
+    if topology.resolvedDevices().contains(where: { !$0.hasIOMMU }) { vfio.allowsNoIOMMU = true }
     try plug(topology)
   }
 
@@ -65,7 +66,7 @@ final class Machine: Sendable {
         for device in plan.devices {
           guard let kind = models.pciKind(of: device) else { continue }
           try pci.add(
-            address: device.address, kind: kind, group: device.group,
+            address: device.address, kind: kind, group: device.group, hasIOMMU: device.hasIOMMU,
             driver: BusDriver(device.driver))
           rollback.append { [pci] in _ = try? pci.remove(device.address) }
         }

@@ -11,5 +11,5 @@ if [[ -z $bin ]]; then
   swift build -c release --static-swift-stdlib --quiet --product vfio-cused
   bin=$(swift build -c release --static-swift-stdlib --show-bin-path)
 fi
-exec scripts/vm --kernel "${VM_KERNEL:-qemu}" --timeout 900 -- \
+exec scripts/vm --kernel "${VM_KERNEL:-qemu}" --timeout 3000 -- \
   Tests/Conformance/guest.sh "$bin/vfio-cused" "$@"

@@ -119,6 +119,28 @@ import Testing
         == ["0000:00:02.1": 0, "0000:01:05.0": kind == .pci ? 0 : 1])
   }
 
+  @Test func withoutAnIOMMUNobodySharesAGroup() throws {
+    func topology(_ first: String, _ second: String) throws -> Topology {
+      let text = """
+        buses:
+          - bus: pci
+            root: 0000:00
+            devices:
+              - { address: 0000:00:01.0, bridge: pci, secondary: 01, devices: [
+                  { address: 0000:01:00.0, model: edu, \(first) },
+                  { address: 0000:01:00.1, model: edu, \(second) } ] }
+        """
+      return try Topology(yaml: text.utf8, file: "test.yaml", models: ["edu"])
+    }
+    let computed = try topology("iommu: false", "iommu: true").resolvedDevices()
+    #expect(computed.map(\.group) == [0, 1])
+    #expect(computed.map(\.hasIOMMU) == [false, true])
+    #expect(throws: Never.self) { try topology("group: 5", "group: 5") }
+    #expect(throws: Never.self) { try topology("group: 5, iommu: false", "group: 6") }
+    #expect(throws: TopologyError.self) { try topology("group: 5, iommu: false", "group: 5") }
+    #expect(throws: TopologyError.self) { try topology("group: 5", "group: 5, iommu: false") }
+  }
+
   @Test func explicitNumbersStandAndAreNotGivenTwice() throws {
     let groups = try groups([
       device("0000:00:01.0"), device("0000:00:02.0", group: 1), device("0000:00:03.0"),

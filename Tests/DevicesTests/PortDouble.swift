@@ -10,6 +10,7 @@ final class PortDouble: PCIFunctionPort, DMAPort {
     var isMSIEnabled = false
     var isINTxAsserted = false
     var messages: [Int] = []
+    var errors = 0
     var reports: [String] = []
     var transfers = 0
     var onTransfer: (@Sendable () -> Void)?
@@ -45,6 +46,10 @@ final class PortDouble: PCIFunctionPort, DMAPort {
       state.messages.append(vector)
       return true
     }
+  }
+
+  func reportUncorrectableError() {
+    state.withLock { $0.errors += 1 }
   }
 
   func after(_ delay: Duration, _ work: @escaping @Sendable () -> Void) {

@@ -62,14 +62,19 @@ all_clients() {
 
 # Those that want a machine of their own.
 option_clients() {
-  local transport who limit rest
+  local transport who limit rest as
   cd Tests/Clients || return
   while read -r transport who limit rest; do
     [[ $transport == run || $transport == both ]] || continue
     # shellcheck disable=SC2086
     set -- ${rest#* -- }
+    as=(user)
+    if [[ $who == root ]]; then
+      ((EUID == 0)) || continue
+      as=()
+    fi
     # shellcheck disable=SC2086
-    user timeout -k 5 "$limit" "$cused" run ${rest%% -- *} -- "$clients/$1" "${@:2}" \
+    "${as[@]}" timeout -k 5 "$limit" "$cused" run ${rest%% -- *} -- "$clients/$1" "${@:2}" \
       >"$work/out" 2>"$work/err" </dev/null
     status=$?
     judge "$rest"

@@ -49,6 +49,38 @@ struct GroupTests {
         == "0x00000000fee00000 0x00000000feefffff msi\n")
   }
 
+  /// A group without an IOMMU is vfio's own, for as long as vfio-pci has its device.
+  @Test func withoutAnIOMMU() throws {
+    let machine = try TestMachine(.mainline)
+    let (device, parameter) = (
+      "bus/pci/devices/0000:00:05.0", "module/vfio/parameters/enable_unsafe_noiommu_mode"
+    )
+    #expect(!machine.exists(parameter))
+    try machine.add("0000:00:05.0", group: 9, hasIOMMU: false, driver: .none)
+    #expect(try machine.cat(parameter) == "N\n")
+    #expect(!machine.exists("\(device)/iommu_group"))
+    #expect(!machine.exists("kernel/iommu_groups/9"))
+    let bind = "bus/pci/drivers/vfio-pci/bind"
+    try machine.echo("vfio-pci", "\(device)/driver_override")
+    #expect(try machine.echoError("0000:00:05.0", bind) == .invalidArgument)
+    #expect(try machine.echoError("maybe", parameter) == .invalidArgument)
+    try machine.echo("on", parameter)
+    #expect(try machine.cat(parameter) == "Y\n")
+    try machine.echo("0000:00:05.0", bind)
+    let group = "kernel/iommu_groups/9"
+    #expect(try machine.realpath("\(device)/iommu_group") == group)
+    #expect(try machine.ls(group) == ["devices", "name", "reserved_regions", "type"])
+    #expect(try machine.cat("\(group)/name") == "vfio-noiommu\n")
+    #expect(try machine.cat("\(group)/type") == "unknown\n")
+    #expect(try machine.cat("\(group)/reserved_regions") == "")
+    #expect(try machine.ls("class/vfio") == ["3", "noiommu-9"])
+    #expect(try machine.realpath("class/vfio/noiommu-9") == "devices/virtual/vfio/noiommu-9")
+    #expect(try machine.cat("class/vfio/noiommu-9/uevent").hasSuffix("DEVNAME=vfio/noiommu-9\n"))
+    try machine.echo("0000:00:05.0", "\(device)/driver/unbind")
+    #expect(!machine.exists(group))
+    #expect(try machine.ls("class/vfio") == ["3"])
+  }
+
   /// `vfio-dev` of Linux 6.1: numbers are free again when vfio-pci lets go.
   @Test func mainlineDevices() throws {
     let machine = try TestMachine(.mainline)

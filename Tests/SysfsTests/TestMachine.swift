@@ -46,10 +46,12 @@ struct TestMachine {
   }
 
   func add(
-    _ address: String, group: UInt32, driver: PCIBus.Driver, kind: PCIFunctionKind = Edu.kind
+    _ address: String, group: UInt32, hasIOMMU: Bool = true, driver: PCIBus.Driver,
+    kind: PCIFunctionKind = Edu.kind
   ) throws {
     try bus.add(
-      address: #require(PCIAddress(address)), kind: kind, group: group, driver: driver)
+      address: #require(PCIAddress(address)), kind: kind, group: group, hasIOMMU: hasIOMMU,
+      driver: driver)
   }
 
   func add(
@@ -170,6 +172,7 @@ final class ClientDouble: Client {
   func file(_ fd: Int32) throws(Errno) -> (any VFIOFile)? { throw .badFileDescriptor }
   func eventfd(_ fd: Int32) throws(Errno) -> any EventSignal { throw .badFileDescriptor }
   func lockedMemoryLimit() -> UInt64 { .max }
+  func hasRawIO() -> Bool { false }
 
   func read(
     _ address: ClientAddress, into buffer: UnsafeMutableRawBufferPointer

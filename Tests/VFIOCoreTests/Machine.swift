@@ -25,11 +25,11 @@ struct Machine {
   }
 
   func add(
-    _ address: String, group: UInt32, driver: PCIBus.Driver = .vfio,
+    _ address: String, group: UInt32, hasIOMMU: Bool = true, driver: PCIBus.Driver = .vfio,
     kind: PCIFunctionKind = Edu.kind
   ) throws {
     let address = try #require(PCIAddress(address))
-    try bus.add(address: address, kind: kind, group: group, driver: driver)
+    try bus.add(address: address, kind: kind, group: group, hasIOMMU: hasIOMMU, driver: driver)
   }
 
   func status(_ number: UInt32) -> GroupStatus? {

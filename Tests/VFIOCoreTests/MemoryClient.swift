@@ -18,6 +18,7 @@ final class MemoryClient: Client {
     var descriptors: [Int32: Descriptor] = [:]
     var limit = UInt64.max
     var canMap = false
+    var hasRawIO = true
   }
 
   /// Where arguments are put; nothing is mapped behind the page.
@@ -41,7 +42,13 @@ final class MemoryClient: Client {
     state.withLock { $0.canMap = true }
   }
 
+  func dropRawIO() {
+    state.withLock { $0.hasRawIO = false }
+  }
+
   // MARK: - Client
+
+  func hasRawIO() -> Bool { state.withLock { $0.hasRawIO } }
 
   var canMap: Bool { state.withLock { $0.canMap } }
 

@@ -47,4 +47,6 @@ final class CUSEClient: Client, @unchecked Sendable {
   func eventfd(_ fd: Int32) throws(Errno) -> any EventSignal { try process.eventfd(fd) }
 
   func lockedMemoryLimit() throws(Errno) -> UInt64 { try process.lockedMemoryLimit() }
+
+  func hasRawIO() throws(Errno) -> Bool { try process.hasRawIO() }
 }

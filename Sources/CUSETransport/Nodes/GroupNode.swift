@@ -24,6 +24,7 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
   enum Kind: Hashable, Sendable {
     case group(VFIOCore.GroupID)
     case mainlineGroup(VFIOCore.GroupID)
+    case noIOMMUGroup(VFIOCore.GroupID)
     case container
 
     /// The node's name in our directory under `/dev`.
@@ -31,6 +32,7 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
       switch self {
       case .group(let group): "\(group)"
       case .mainlineGroup(let group): "\(group.number)"
+      case .noIOMMUGroup(let group): group.noIOMMUName
       case .container: "vfio"
       }
     }
@@ -133,7 +135,7 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
   private var mode: UInt32 {
     switch kind {
     case .group: transport.options.mode ?? 0o660
-    case .mainlineGroup: transport.options.mode ?? 0o600
+    case .mainlineGroup, .noIOMMUGroup: transport.options.mode ?? 0o600
     case .container: 0o666
     }
   }
@@ -170,7 +172,7 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     // A set that was closed has dissolved before one of its groups is open again.
     transport.files.settle()
     do throws(Errno) {
-      let open = OpenFile(try newFile())
+      let open = OpenFile(try newFile(CUSEClient(request.thread, transport.clients)))
       openFiles.withLock { $0.insert(open) }
       let handle = open.retainedHandle()
       info?.pointee.fh = handle
@@ -181,10 +183,11 @@ final class GroupNode: SessionHandler, @unchecked Sendable {
     }
   }
 
-  private func newFile() throws(Errno) -> any VFIOFile {
+  private func newFile(_ client: CUSEClient) throws(Errno) -> any VFIOFile {
     switch kind {
     case .group(let group): try transport.vfio.openGroup(group)
-    case .mainlineGroup(let group): try transport.vfio.openMainlineGroup(group)
+    case .mainlineGroup(let group), .noIOMMUGroup(let group):
+      try transport.vfio.openMainlineGroup(group, by: client)
     case .container: transport.vfio.openContainer()
     }
   }

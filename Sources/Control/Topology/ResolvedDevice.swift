@@ -6,6 +6,8 @@ public struct ResolvedDevice: Hashable, Sendable {
   /// The name of the `PCIFunctionKind` that stands behind it.
   public var model: String
   public var group: UInt32
+  /// Whether an IOMMU stands between it and memory.
+  public var hasIOMMU = true
   public var driver: Topology.Driver
   public var rootBus: PCIBusAddress
   /// Whether the IOMMU of its root bus keeps its DMA coherent with the processors' caches. A group of

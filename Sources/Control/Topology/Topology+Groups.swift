@@ -6,7 +6,7 @@ extension Topology {
   /// A device's own `group` stands. The others are grouped by the address under which the IOMMU sees
   /// their DMA: devices that share it cannot be told apart. These groups are numbered from 0 in the
   /// order of their first devices, past the numbers that some device names itself. What one function
-  /// names says nothing of its siblings.
+  /// names says nothing of its siblings. A device without an IOMMU is alone.
   ///
   /// - Parameter taken: numbers of groups that are there besides; a device joins one only by naming it.
   public func resolvedDevices(besides taken: Set<UInt32> = []) -> [ResolvedDevice] {
@@ -15,10 +15,13 @@ extension Topology {
     return placed.map { place in
       var resolved = ResolvedDevice(
         address: place.device.address, model: place.device.model,
-        group: place.device.group ?? numbers.number(for: place.requester(in: iommu)),
+        group: place.device.group
+          ?? (place.device.hasIOMMU
+            ? numbers.number(for: place.requester(in: iommu)) : numbers.new()),
         driver: place.device.driver, rootBus: place.rootBus.address,
         isCacheCoherent: place.rootBus.isCacheCoherent,
         bridges: place.bridges.map(\.address))
+      resolved.hasIOMMU = place.device.hasIOMMU
       resolved.parameters = place.device.parameters
       resolved.reset = place.device.reset
       resolved.rom = place.device.rom
@@ -85,9 +88,14 @@ private struct GroupNumbers {
 
   mutating func number(for requester: PCIAddress) -> UInt32 {
     if let number = numbers[requester] { return number }
+    let number = new()
+    numbers[requester] = number
+    return number
+  }
+
+  mutating func new() -> UInt32 {
     while taken.contains(next) { next += 1 }
     defer { next += 1 }
-    numbers[requester] = next
     return next
   }
 }

@@ -79,6 +79,8 @@ public struct Topology: Hashable, Sendable {
     public var model: String
     /// The group's number, nil to have it computed.
     public var group: UInt32?
+    /// Whether an IOMMU stands between it and memory. Without one its group is its own.
+    public var hasIOMMU = true
     public var driver: Driver
     /// What the model is told.
     public var parameters = DeviceParameters()

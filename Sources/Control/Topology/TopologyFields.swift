@@ -69,7 +69,7 @@ enum BridgeField: String, YAMLField {
 }
 
 enum DeviceField: String, YAMLField {
-  case address, model, params, group, driver, reset, rom
+  case address, model, params, group, iommu, driver, reset, rom
 
   static let owner = "a device"
 
@@ -83,6 +83,7 @@ enum DeviceField: String, YAMLField {
     case .model: "the name of a device model"
     case .params: "a mapping of the model's parameters"
     case .group: "a decimal number from 0 to 4294967295, without leading zeros"
+    case .iommu: "true or false"
     case .driver: "vfio, none or the name of a host driver"
     case .reset: "none, flr, pm or bus"
     case .rom: "the name of a file"

@@ -61,6 +61,7 @@ struct TopologyReader {
   let models: any ModelCatalogue
   private var linesOfAddresses: [PCIAddress: Int] = [:]
   private var linesOfBuses: [PCIBusAddress: Int] = [:]
+  private var linesOfGroups: [UInt32: (line: Int, hasIOMMU: Bool)] = [:]
   var linesOfNames: [String: Int] = [:]
   var lineOfPlatformBus: Int?
 
@@ -145,6 +146,12 @@ struct TopologyReader {
     var device = Topology.Device(
       address: address, model: try model(fields.required(.model), on: .pci))
     device.group = try group(fields[.group])
+    if let value = fields[.iommu] {
+      device.hasIOMMU = try value.value("true or false", Bool.init)
+    }
+    if let value = fields[.group], let group = device.group {
+      try join(group, at: value, hasIOMMU: device.hasIOMMU)
+    }
     if let value = fields[.driver] { device.driver = try driver(value) }
     if let value = fields[.params] {
       device.parameters = try parameters(value, of: device.model)
@@ -173,6 +180,18 @@ struct TopologyReader {
 
   func group(_ value: YAMLValue?) throws(TopologyError) -> UInt32? {
     try value?.value("a group number", groupNumber)
+  }
+
+  /// A device without an IOMMU shares its group with no other.
+  private mutating func join(
+    _ group: UInt32, at value: YAMLValue, hasIOMMU: Bool
+  ) throws(TopologyError) {
+    if let other = linesOfGroups[group], !hasIOMMU || !other.hasIOMMU {
+      throw value.error(
+        "the device in line \(other.line) is in group \(group) too, and one of the two has no IOMMU",
+        "give each a group of its own")
+    }
+    linesOfGroups[group] = (value.line ?? 0, hasIOMMU)
   }
 
   func driver(_ value: YAMLValue) throws(TopologyError) -> Topology.Driver {

@@ -31,6 +31,7 @@ public final class TestDevice: PCIFunctionModel {
     static let resets: UInt64 = 0x38
     static let messages: UInt64 = 0x3c
     static let transfers: UInt64 = 0x40
+    static let error: UInt64 = 0x44
   }
 
   static let identification: UInt32 = 0x7e57_0001
@@ -128,6 +129,7 @@ public final class TestDevice: PCIFunctionModel {
       state.isINTxRaised = value & 1 != 0
       port.setINTx(asserted: state.isINTxRaised)
     case Register.message: send(Int(value), &state)
+    case Register.error: port.reportUncorrectableError()
     case Register.addressLow...Register.command where state.dma.status != .busy:
       state.dma.set(register, value)
       if register == Register.command { start(&state) }

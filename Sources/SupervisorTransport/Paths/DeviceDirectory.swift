@@ -31,7 +31,7 @@ struct DeviceDirectory: EmulatedTree {
   private var names: [String] {
     [Self.container]
       + vfio.groups.flatMap { group in
-        [group.id.description] + (group.mainlineName.map { [$0] } ?? [])
+        [group.draftName, group.mainlineName].compactMap(\.self)
       }
   }
 
@@ -39,21 +39,21 @@ struct DeviceDirectory: EmulatedTree {
     let vfio = vfio
     if name == Self.container {
       return EmulatedDevice(mode: 0o666, major: Self.major, minor: Self.mainlineMinors - 1) {
-        vfio.openContainer()
+        _ in vfio.openContainer()
       }
     }
     for (i, group) in vfio.groups.enumerated() {
       let (id, minor) = (group.id, UInt32(i))
-      if name == id.description {
-        return EmulatedDevice(mode: 0o660, major: Self.major, minor: minor) { () throws(Errno) in
+      if name == group.draftName {
+        return EmulatedDevice(mode: 0o660, major: Self.major, minor: minor) { _ throws(Errno) in
           try vfio.openGroup(id)
         }
       }
       if name == group.mainlineName {
         return EmulatedDevice(
           mode: 0o600, major: Self.major, minor: Self.mainlineMinors + minor
-        ) { () throws(Errno) in
-          try vfio.openMainlineGroup(id)
+        ) { client throws(Errno) in
+          try vfio.openMainlineGroup(id, by: client)
         }
       }
     }

@@ -64,11 +64,11 @@ public struct EmulatedDevice: Sendable {
   public var mode: UInt32
   public var major: UInt32
   public var minor: UInt32
-  public var open: @Sendable () throws(Errno) -> any VFIOFile
+  public var open: @Sendable (any Client) throws(Errno) -> any VFIOFile
 
   public init(
     mode: UInt32, major: UInt32, minor: UInt32,
-    open: @escaping @Sendable () throws(Errno) -> any VFIOFile
+    open: @escaping @Sendable (any Client) throws(Errno) -> any VFIOFile
   ) {
     self.mode = mode
     self.major = major

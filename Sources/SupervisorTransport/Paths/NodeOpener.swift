@@ -2,6 +2,7 @@ import CLinux
 import ClientAccess
 import Glibc
 import SystemPackage
+import Transport
 
 /// Answers an open of what an emulated path leads to.
 struct NodeOpener {
@@ -9,6 +10,7 @@ struct NodeOpener {
   let flags: Int32
   let scratch: ScratchTree
   let files: OpenFiles
+  let clients: ClientServices
 
   private var wantsWrite: Bool { flags & O_ACCMODE != O_RDONLY }
   private var wantsRead: Bool { flags & O_ACCMODE != O_WRONLY }
@@ -28,7 +30,9 @@ struct NodeOpener {
     case .device(let device):
       // A set of groups ends with its last close, which may have returned already.
       files.settle()
-      call.answer(Int64(try files.handOut(device.open(), flags: flags, path: path, to: call)))
+      let client = ProcessClient(call.thread, clients)
+      call.answer(
+        Int64(try files.handOut(device.open(client), flags: flags, path: path, to: call)))
     case .file(let file): try open(file, at: path)
     }
   }

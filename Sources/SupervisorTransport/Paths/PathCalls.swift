@@ -2,6 +2,7 @@ import CLinux
 import ClientAccess
 import Glibc
 import SystemPackage
+import Transport
 import VFIOCore
 
 /// System calls on paths: the emulated ones are answered, all others carried out by the kernel.
@@ -9,14 +10,16 @@ struct PathCalls: Sendable {
   let tree: CombinedTree
   let scratch: ScratchTree
   let files: OpenFiles
+  let clients: ClientServices
   let owners: NodeOwners
   let workingDirectories: WorkingDirectories
   private let attributes: NodeAttributes
 
   init(
-    tree: CombinedTree, scratch: ScratchTree, files: OpenFiles, owners: NodeOwners,
-    workingDirectories: WorkingDirectories
+    tree: CombinedTree, scratch: ScratchTree, files: OpenFiles, clients: ClientServices,
+    owners: NodeOwners, workingDirectories: WorkingDirectories
   ) {
+    self.clients = clients
     self.owners = owners
     self.workingDirectories = workingDirectories
     attributes = NodeAttributes(owners)
@@ -103,7 +106,8 @@ struct PathCalls: Sendable {
   }
 
   private func open(_ call: Call, _ path: UInt64, directory: UInt64, flags: Int32) {
-    let opener = NodeOpener(call: call, flags: flags, scratch: scratch, files: files)
+    let opener = NodeOpener(
+      call: call, flags: flags, scratch: scratch, files: files, clients: clients)
     do throws(Errno) {
       guard let argument = argument(call, path, directory) else { return call.proceed() }
       let followsLast = flags & (O_NOFOLLOW | O_EXCL) == 0

@@ -9,7 +9,7 @@ private enum GroupName: String, CaseIterable, Sendable {
 
 /// The files of the IOMMU's group (drivers/iommu/iommu.c).
 private enum IOMMUGroupName: String, CaseIterable, Sendable {
-  case devices
+  case devices, name
   case reservedRegions = "reserved_regions"
   case type
 }
@@ -18,7 +18,7 @@ extension SysfsDirectory {
   /// `/sys/class/vfio`
   static func vfioClass(_ machine: SysfsMachine) -> SysfsDirectory {
     SysfsDirectory(
-      isShared: true, names: { machine.groups.map(machine.options.dialect.name) },
+      isShared: true, names: { machine.groupNames },
       child: { name in
         machine.group(named: name).map {
           symlink(from: ["class", "vfio"], to: machine.path(of: $0))
@@ -29,7 +29,7 @@ extension SysfsDirectory {
   /// `/sys/devices/virtual/vfio`
   static func vfioDevices(_ machine: SysfsMachine) -> SysfsDirectory {
     SysfsDirectory(
-      isShared: true, names: { machine.groups.map(machine.options.dialect.name) },
+      isShared: true, names: { machine.groupNames },
       child: { name in machine.group(named: name).map { .directory(.group($0, machine)) } })
   }
 
@@ -85,15 +85,20 @@ extension SysfsDirectory {
       child: { name in
         guard let group = machine.iommuGroup(named: name) else { return nil }
         let path = SysfsMachine.path(ofIOMMUGroup: group) + ["devices"]
+        let hasIOMMU = machine.vfio.group(group)?.hasIOMMU ?? true
         return .directory(
           SysfsDirectory(IOMMUGroupName.self) { name in
             switch name {
             case .devices: .directory(.members(of: group, at: path, machine))
+            // Only vfio gives its groups one (drivers/vfio/vfio_main.c).
+            case .name: hasIOMMU ? nil : SysfsFile.fixed("vfio-noiommu")
             // The window of interrupt messages on x86, which no mapping may cover.
             case .reservedRegions:
-              SysfsFile.fixed("0x00000000fee00000 0x00000000feefffff msi")
+              hasIOMMU
+                ? SysfsFile.fixed("0x00000000fee00000 0x00000000feefffff msi")
+                : .file(SysfsFile(0o444, read: { () throws(Errno) in [] }))
             // Of the domain for drivers of the host, which does not change here: none of them does DMA.
-            case .type: SysfsFile.fixed("DMA-FQ")
+            case .type: SysfsFile.fixed(hasIOMMU ? "DMA-FQ" : "unknown")
             }
           })
       })
@@ -109,6 +114,7 @@ extension SysfsMachine {
   ///
   /// - Parameter place: where the device stands.
   func iommuGroup(_ group: VFIOCore.GroupID, of place: [String]) -> SysfsNode? {
+    guard isShown(group) else { return nil }
     switch options.dialect {
     case .draft2011:
       let text = line("\(group.number)")
@@ -122,46 +128,56 @@ extension SysfsMachine {
 
   /// The IOMMU's groups, in order.
   fileprivate var iommuGroups: [VFIOCore.GroupID] {
-    vfio.groupIDs.filter { $0.bus == PCIBus.name }
+    vfio.groupIDs.filter { $0.bus == PCIBus.name && isShown($0) }
+  }
+
+  /// A group without an IOMMU is none of the IOMMU's. In Linux vfio makes one for as long as it has the device
+  /// (`vfio_noiommu_group_alloc`).
+  private func isShown(_ group: VFIOCore.GroupID) -> Bool {
+    guard let status = vfio.group(group) else { return false }
+    return status.hasIOMMU || nodeName(of: status) != nil
   }
 
   fileprivate func iommuGroup(named name: String) -> VFIOCore.GroupID? {
     guard let number = UInt32(name), "\(number)" == name else { return nil }
     let id = VFIOCore.GroupID(bus: PCIBus.name, number: number)
-    return vfio.group(id).map(\.id)
+    return isShown(id) ? id : nil
   }
 
-  /// The groups that have a node, in order: in the document all of them, in Linux those that vfio-pci has a
-  /// device of.
-  fileprivate var groups: [VFIOCore.GroupID] {
+  /// The name of a group's node in `/dev/vfio` and of its directory here: in the document every group has one, in
+  /// Linux those that vfio-pci has a device of.
+  private func nodeName(of group: GroupStatus) -> String? {
     switch options.dialect {
-    case .draft2011: vfio.groupIDs
-    case .mainline: iommuGroups.filter(hasNode)
+    case .draft2011: group.draftName
+    case .mainline: group.mainlineName
     }
+  }
+
+  func nodeName(of group: VFIOCore.GroupID) -> String? {
+    vfio.group(group).flatMap(nodeName)
+  }
+
+  /// The names of the groups that have a node, in order.
+  fileprivate var groupNames: [String] {
+    vfio.groups.compactMap(nodeName)
   }
 
   fileprivate func group(named name: String) -> VFIOCore.GroupID? {
+    let bus: Substring
     switch options.dialect {
-    case .draft2011:
-      guard let colon = name.lastIndex(of: ":"), let number = UInt32(name[colon...].dropFirst())
-      else { return nil }
-      let id = VFIOCore.GroupID(bus: String(name[..<colon]), number: number)
-      return id.description == name ? vfio.group(id).map(\.id) : nil
-    case .mainline:
-      return iommuGroup(named: name).flatMap { hasNode($0) ? $0 : nil }
+    case .draft2011: bus = name[..<(name.lastIndex(of: ":") ?? name.startIndex)]
+    case .mainline: bus = Substring(PCIBus.name)
     }
-  }
-
-  private func hasNode(_ group: VFIOCore.GroupID) -> Bool {
-    switch options.dialect {
-    case .draft2011: true
-    case .mainline: vfio.group(group)?.members.contains(where: \.isBound) ?? false
-    }
+    guard
+      let number = name.split(whereSeparator: { "-:".contains($0) }).last.flatMap({ UInt32($0) })
+    else { return nil }
+    let id = VFIOCore.GroupID(bus: String(bus), number: number)
+    return nodeName(of: id) == name ? id : nil
   }
 
   fileprivate func uevent(of group: VFIOCore.GroupID) -> String {
     let number =
       options.deviceNumber(group).map { "MAJOR=\($0.major)\nMINOR=\($0.minor)\n" } ?? ""
-    return number + "DEVNAME=vfio/\(options.dialect.name(of: group))\n"
+    return number + "DEVNAME=vfio/\(nodeName(of: group) ?? "")\n"
   }
 }

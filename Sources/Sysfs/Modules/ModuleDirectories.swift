@@ -9,6 +9,8 @@ struct KernelModule: Sendable {
   var version: String?
   /// Name to value. They were given when the module was loaded, and stay.
   var parameters: [String: String] = [:]
+  /// Those that can be changed.
+  var switches: [String: SysfsFile] = [:]
   /// The PCI driver that it brings.
   var driver: String?
   /// The modules that use it.
@@ -28,14 +30,18 @@ private enum ModuleName: String, CaseIterable, Sendable {
 extension SysfsMachine {
   /// Linux's, as Debian 12 has them, or the one of the document's days; and a module for each driver of the host.
   var modules: [KernelModule] {
-    let vfio: [KernelModule]
+    let modules: [KernelModule]
     switch options.dialect {
     case .draft2011:
-      vfio = [KernelModule(name: "vfio", driver: options.dialect.vfioDriver)]
+      modules = [KernelModule(name: "vfio", driver: options.dialect.vfioDriver)]
     case .mainline:
-      vfio = [
+      modules = [
         KernelModule(
-          name: "vfio", version: "0.3", holders: ["vfio_iommu_type1", "vfio_pci", "vfio_pci_core"]),
+          name: "vfio", version: "0.3",
+          // Debian's kernel is built without groups that have no IOMMU.
+          switches: vfio.hasNoIOMMUGroups
+            ? ["enable_unsafe_noiommu_mode": unsafeNoIOMMUMode] : [:],
+          holders: ["vfio_iommu_type1", "vfio_pci", "vfio_pci_core"]),
         KernelModule(
           name: "vfio_iommu_type1", version: "0.2",
           parameters: [
@@ -53,8 +59,32 @@ extension SysfsMachine {
       ]
     }
     let hosts = drivers.names.filter { $0 != options.dialect.vfioDriver }
-    return vfio
+    return modules
       + hosts.map { KernelModule(name: KernelModule.name(ofDriver: $0), driver: $0) }
+  }
+}
+
+extension SysfsMachine {
+  /// Whether vfio-pci takes devices that have no IOMMU.
+  private var unsafeNoIOMMUMode: SysfsFile {
+    SysfsFile(
+      0o644, read: { [vfio] () throws(Errno) in line(vfio.allowsNoIOMMU ? "Y" : "N") },
+      write: { [vfio] text throws(Errno) in
+        vfio.allowsNoIOMMU = try truth(text)
+        return .done
+      })
+  }
+}
+
+/// Reads what `kstrtobool` of lib/kstrtox.c does.
+///
+/// - Throws: `EINVAL`.
+private func truth(_ text: [UInt8]) throws(Errno) -> Bool {
+  let text = Array(String(decoding: text.prefix(2), as: UTF8.self).lowercased())
+  switch (text.first, text.last) {
+  case ("y", _), ("t", _), ("1", _), ("o", "n"): return true
+  case ("n", _), ("f", _), ("0", _), ("o", "f"): return false
+  default: throw .invalidArgument
   }
 }
 
@@ -86,8 +116,9 @@ extension SysfsDirectory {
               })))
       case .initstate: return .text("live")
       case .parameters:
-        return module.parameters.isEmpty
-          ? nil : .directory(.entries(module.parameters.mapValues(SysfsNode.text)))
+        let files = module.parameters.mapValues(SysfsNode.text)
+          .merging(module.switches.mapValues(SysfsNode.file)) { $1 }
+        return files.isEmpty ? nil : .directory(.entries(files))
       case .refcnt: return .text("\(module.holders.count)")
       case .taint: return .text("")
       case .version: return module.version.map(SysfsNode.text)

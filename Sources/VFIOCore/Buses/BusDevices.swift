@@ -46,7 +46,7 @@ final class BusDevices<State: BusState>: Sendable {
       if case .host(let name) = slot.initialDriver { state.hostDrivers.insert(name) }
     }
     do throws(Errno) {
-      try vfio.addDevice(slot.device, ops: ops, port: port)
+      try vfio.addDevice(slot.device, ops: ops, port: port, hasIOMMU: slot.hasIOMMU)
     } catch {
       withLock { $0.slots[address] = nil }
       throw BusError(error, "vfio did not take \(address): \(error)")

@@ -18,6 +18,8 @@ public enum Departure: Sendable {
 struct BusSlot<Hardware: Sendable>: Sendable {
   var hardware: Hardware
   var device: Device
+  /// Whether an IOMMU stands between it and memory.
+  var hasIOMMU: Bool
   /// The driver that it was plugged in for.
   var initialDriver: BusDriver
   /// The only driver that may take it, by name; nil where any may. For those who choose drivers: the bus
@@ -32,7 +34,10 @@ struct BusSlot<Hardware: Sendable>: Sendable {
   /// How it goes as soon as it is unbound; nil while it stays.
   var departure: Departure?
 
-  init(_ hardware: Hardware, device: Device, initialDriver: BusDriver) {
+  init(
+    _ hardware: Hardware, device: Device, hasIOMMU: Bool = true, initialDriver: BusDriver
+  ) {
+    self.hasIOMMU = hasIOMMU
     self.hardware = hardware
     self.device = device
     self.initialDriver = initialDriver

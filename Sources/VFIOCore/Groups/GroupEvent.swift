@@ -27,10 +27,16 @@ public struct GroupStatus: Hashable, Sendable {
   public var isOwned: Bool
   /// How many descriptors of the group itself are open.
   public var openCount: Int
+  /// Whether an IOMMU stands between its device and memory.
+  public var hasIOMMU: Bool
+
+  /// The name of its node of the draft API; nil for a group without an IOMMU, which that API does not know.
+  public var draftName: String? { hasIOMMU ? id.description : nil }
 
   /// The name of its node of today's API, which has no place for the bus; nil while it has none, for that
   /// takes a device that vfio has.
   public var mainlineName: String? {
-    members.contains(where: \.isBound) && id.bus == PCIBus.name ? "\(id.number)" : nil
+    guard members.contains(where: \.isBound), id.bus == PCIBus.name else { return nil }
+    return hasIOMMU ? "\(id.number)" : id.noIOMMUName
   }
 }

@@ -16,6 +16,9 @@ public struct GroupID: Hashable, Sendable, CustomStringConvertible {
 
   /// `pci:240`.
   public var description: String { "\(bus):\(number)" }
+
+  /// The name of the node of a group without an IOMMU: `noiommu-240`.
+  public var noIOMMUName: String { "noiommu-\(number)" }
 }
 
 /// A device as the core knows it, the kernel's `struct device`.

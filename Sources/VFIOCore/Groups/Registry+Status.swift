@@ -9,6 +9,6 @@ extension Registry {
     return GroupStatus(
       id: id, members: members, mergedSet: set.groups.sorted(by: Self.inOrder),
       isViable: isViable(set), isTainted: group.isTainted, isOwned: set.use != nil,
-      openCount: group.openCount)
+      openCount: group.openCount, hasIOMMU: group.hasIOMMU)
   }
 }

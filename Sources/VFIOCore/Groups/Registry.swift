@@ -14,6 +14,8 @@ struct Registry {
   struct Group {
     var set: SetID
     var devices: [String: Member] = [:]
+    /// Whether an IOMMU stands between its device and memory.
+    var hasIOMMU = true
     /// Open descriptors of the group itself.
     var openCount = 0
     /// A device came into the group while it was in use, and was not claimed.
@@ -63,6 +65,8 @@ struct Registry {
   var sets: [SetID: MergedSet] = [:]
   var containers: [ContainerID: Container] = [:]
   var containersMade: UInt64 = 0
+  /// The module parameter `enable_unsafe_noiommu_mode`.
+  var allowsNoIOMMU = false
   typealias Observer = @Sendable (GroupEvent) -> Void
   var subscribers: [Subscriber] = []
   /// Whether some thread is delivering.

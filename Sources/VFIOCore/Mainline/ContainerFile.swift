@@ -27,12 +27,15 @@ final class ContainerFile: VFIOFile {
     case .getAPIVersion: return .value(Mainline.apiVersion)
     case .checkExtension: return .value(offers(Mainline.Extension(rawValue: argument)) ? 1 : 0)
     case .setIOMMU:
-      try setIOMMU(Mainline.Extension(rawValue: argument))
+      try setIOMMU(Mainline.Extension(rawValue: argument), client)
       return .value(0)
     default: break
     }
     // Everything else is the IOMMU's, and without one nobody looks at it.
-    guard let domain = vfio.state(of: id).domain else { throw .invalidArgument }
+    let state = vfio.state(of: id)
+    guard let domain = state.domain else { throw .invalidArgument }
+    // `vfio_noiommu_ops` maps nothing.
+    if state.isWithoutIOMMU == true { throw .inappropriateIOCTLForDevice }
     let type1 = Type1(domain: domain)
     switch known {
     case .iommuGetInfo: try type1.getInfo(argument, client)
@@ -49,24 +52,40 @@ final class ContainerFile: VFIOFile {
   }
 
   private func offers(_ what: Mainline.Extension?) -> Bool {
-    switch what {
+    let state = vfio.state(of: id)
+    // As long as no group is in it, it may become either.
+    if what == .noIOMMU { return state.isWithoutIOMMU != false && state.allowsNoIOMMU }
+    if state.isWithoutIOMMU == true { return false }
+    return switch what {
     case .type1, .type1v2, .type1Nesting, .unmapAll: true
-    case .updateVaddr: vfio.state(of: id).domain != nil
+    case .updateVaddr: state.domain != nil
     // Like QEMU's Intel IOMMU, ours leaves coherency to the device.
     case .dmaCacheCoherent, .spaprTCE, .spaprTCEv2, .eeh, .noIOMMU, nil: false
     }
   }
 
-  private func setIOMMU(_ what: Mainline.Extension?) throws(Errno) {
-    let (hasGroup, domain) = vfio.state(of: id)
-    guard hasGroup, domain == nil else { throw .invalidArgument }
+  private func setIOMMU(_ what: Mainline.Extension?, _ client: any Client) throws(Errno) {
+    let state = vfio.state(of: id)
+    guard state.isWithoutIOMMU != nil, state.domain == nil else { throw .invalidArgument }
     // The kernel takes the driver that affirms the extension, which then finds that it is no type.
     guard offers(what) else { throw .operationNotSupportedByDevice }
     switch what {
     case .type1: try vfio.setIOMMU(.type1, of: id)
     case .type1v2: try vfio.setIOMMU(.type1v2, of: id)
+    case .noIOMMU:
+      guard try client.hasRawIO() else { throw .notPermitted }
+      // Nothing can be mapped in it: there is no physical memory that a device could reach.
+      try vfio.setIOMMU(.type1v2, of: id)
     // Two stages of translation are more than the IOMMU has.
     default: throw .invalidArgument
     }
   }
+}
+
+/// What a container's answers depend on.
+struct ContainerState {
+  /// Whether the groups in it are without an IOMMU, nil where there is none.
+  var isWithoutIOMMU: Bool?
+  var allowsNoIOMMU: Bool
+  var domain: SoftIOMMU?
 }

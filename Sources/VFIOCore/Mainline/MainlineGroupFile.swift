@@ -30,11 +30,11 @@ final class MainlineGroupFile: VFIOFile {
       try client.load(&descriptor, from: ClientAddress(argument))
       guard let container = try client.file(descriptor) as? ContainerFile, container.vfio === vfio
       else { throw .invalidArgument }
-      try vfio.attach(id, to: container.id)
+      try vfio.attach(id, to: container.id, by: client)
     case .unsetContainer:
       try vfio.detach(id)
     case .getDeviceFD:
-      return .file(try vfio.openMainlineDevice(client.string(at: argument), of: id))
+      return .file(try vfio.openMainlineDevice(client.string(at: argument), of: id, by: client))
     case nil:
       throw .inappropriateIOCTLForDevice
     }

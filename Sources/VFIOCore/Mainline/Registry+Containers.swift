@@ -36,6 +36,12 @@ extension Registry {
     return set.openCount == 0 && set.use == nil && set.container == nil && set.groups.count == 1
   }
 
+  /// Whether the groups in the container are without an IOMMU; nil while there is none.
+  func isWithoutIOMMU(_ container: ContainerID) -> Bool? {
+    let set = containers[container]?.set.flatMap { sets[$0] }
+    return set?.groups.first.flatMap { groups[$0] }.map { !$0.hasIOMMU }
+  }
+
   /// Whether no driver of the host has a device of the group; devices without any driver do not matter.
   func isSafe(_ group: GroupID) -> Bool {
     groups[group]?.devices.values.allSatisfy { !$0.hasHostDriver } ?? true
@@ -46,12 +52,16 @@ extension Registry {
     set(of: group).flatMap { $0.container == nil ? nil : $0 }
   }
 
-  /// - Throws: `EINVAL` when the group has a container, `EPERM` while a driver of the host has one of its
-  ///   devices.
-  mutating func attach(_ group: GroupID, to container: ContainerID) throws(Errno) {
+  /// - Parameter mayUse: whether whoever asks has the rights for such a group.
+  /// - Throws: `EINVAL` when the group has a container, `EPERM` without the rights, while a driver of the host has one of its
+  ///   devices, and where the container's groups have an IOMMU and this one has none, or the other way round.
+  mutating func attach(
+    _ group: GroupID, to container: ContainerID, mayUse: Bool
+  ) throws(Errno) {
     guard let own = groups[group]?.set, sets[own]?.container == nil, containers[container] != nil
     else { throw .invalidArgument }
-    guard isSafe(group) else { throw .notPermitted }
+    let isOther = isWithoutIOMMU(container).map { $0 != (groups[group]?.hasIOMMU == false) }
+    guard mayUse, isOther != true, isSafe(group) else { throw .notPermitted }
     guard let target = containers[container]?.set else {
       containers[container]?.set = own
       sets[own]?.container = container

@@ -13,12 +13,16 @@ extension VFIO {
 
   /// Opens a group's node of today's API, which one file at a time can have open.
   ///
-  /// - Throws: `ENODEV` when there is no such group or vfio has none of its devices, `EBUSY` while anything
-  ///   of it is in use.
-  public func openMainlineGroup(_ id: GroupID) throws(Errno) -> any VFIOFile {
+  /// - Throws: `ENODEV` when there is no such group or vfio has none of its devices, `EPERM` to a client without
+  ///   `CAP_SYS_RAWIO` when it has no IOMMU, `EBUSY` while anything of it is in use.
+  public func openMainlineGroup(
+    _ id: GroupID, by client: some Client
+  ) throws(Errno) -> any VFIOFile {
+    let mayUse = try mayUse(id, client)
     try update { registry, _ throws(Errno) in
       let isBound = registry.groups[id]?.devices.values.contains { $0.data != nil }
       guard isBound == true else { throw .operationNotSupportedByDevice }
+      if !mayUse { throw .notPermitted }
       guard registry.isIdle(id) else { throw .resourceBusy }
       registry.groups[id]?.openCount = 1
       registry.groups[id]?.abi = .mainline
@@ -27,9 +31,33 @@ extension VFIO {
     return MainlineGroupFile(vfio: self, id: id)
   }
 
-  /// - Throws: as `Registry.attach`.
-  func attach(_ group: GroupID, to container: ContainerID) throws(Errno) {
-    try update { registry, _ throws(Errno) in try registry.attach(group, to: container) }
+  /// The parameter `enable_unsafe_noiommu_mode` of the kernel's module: whether devices without an IOMMU can be
+  /// bound. Who has one already keeps it.
+  public var allowsNoIOMMU: Bool {
+    get { look { $0.allowsNoIOMMU } }
+    set { registryUpdate { registry, _ in registry.allowsNoIOMMU = newValue } }
+  }
+
+  /// Whether any device has no IOMMU.
+  public var hasNoIOMMUGroups: Bool {
+    look { $0.groups.values.contains { !$0.hasIOMMU } }
+  }
+
+  /// Whether the client may use the group. A device without an IOMMU reaches all memory, so only who might anyway
+  /// may have it.
+  private func mayUse(_ group: GroupID, _ client: some Client) throws(Errno) -> Bool {
+    let hasIOMMU = look { $0.groups[group]?.hasIOMMU }
+    return hasIOMMU == false ? try client.hasRawIO() : true
+  }
+
+  /// - Throws: `EPERM` to a client without `CAP_SYS_RAWIO` when the group has no IOMMU; as `Registry.attach`.
+  func attach(
+    _ group: GroupID, to container: ContainerID, by client: some Client
+  ) throws(Errno) {
+    let mayUse = try mayUse(group, client)
+    try update { registry, _ throws(Errno) in
+      try registry.attach(group, to: container, mayUse: mayUse)
+    }
     logger.debug("group in a container", metadata: ["group": "\(group)"])
   }
 
@@ -56,11 +84,12 @@ extension VFIO {
     }
   }
 
-  /// Whether a group is in the container, and its IOMMU.
-  func state(of container: ContainerID) -> (hasGroup: Bool, domain: SoftIOMMU?) {
+  func state(of container: ContainerID) -> ContainerState {
     look { registry in
       let set = registry.containers[container]?.set
-      return (set != nil, set.flatMap { registry.sets[$0]?.use?.domain })
+      return ContainerState(
+        isWithoutIOMMU: registry.isWithoutIOMMU(container), allowsNoIOMMU: registry.allowsNoIOMMU,
+        domain: set.flatMap { registry.sets[$0]?.use?.domain })
     }
   }
 
@@ -71,8 +100,11 @@ extension VFIO {
   /// Opens the device of the group that `name` names.
   ///
   /// - Throws: `ENODEV` when none matches and what the bus driver says of the name; then `EINVAL` when the
-  ///   group's container has no IOMMU; then what the device's own `open` throws.
-  func openMainlineDevice(_ name: String, of group: GroupID) throws(Errno) -> DeviceFile {
+  ///   group's container has no IOMMU; `EPERM` to a client without `CAP_SYS_RAWIO` when the group has none; then what
+  ///   the device's own `open` throws.
+  func openMainlineDevice(
+    _ name: String, of group: GroupID, by client: some Client
+  ) throws(Errno) -> DeviceFile {
     // Asked outside the lock, so the answer is checked again under it.
     let candidates = look { registry in
       (registry.groups[group]?.devices ?? [:]).filter { $0.value.data != nil }
@@ -85,11 +117,13 @@ extension VFIO {
       if try ops.match(device, name) { found = (device, ops) }
     }
     guard let (device, ops) = found else { throw .operationNotSupportedByDevice }
+    let mayUse = try mayUse(group, client)
     let data = try update { registry, _ throws(Errno) in
       guard let data = registry.member(device)?.data else { throw .operationNotSupportedByDevice }
       guard let set = registry.groups[group]?.set, registry.sets[set]?.container != nil,
         registry.sets[set]?.use != nil
       else { throw .invalidArgument }
+      if !mayUse { throw .notPermitted }
       registry.sets[set]?.openCount += 1
       registry.groups[group]?.devices[device.name]?.openCount += 1
       return data

@@ -68,7 +68,8 @@ extension PCIBus.State {
     switch slot.departure {
     case .untilRescan?:
       unscanned.functions[address] = PCIBus.Slot(
-        slot.function, device: slot.device, initialDriver: slot.initialDriver)
+        slot.hardware, device: slot.device, hasIOMMU: slot.hasIOMMU,
+        initialDriver: slot.initialDriver)
     case .forGood?, nil:
       unplugged(slot)
     }

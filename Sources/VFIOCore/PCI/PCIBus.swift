@@ -66,11 +66,14 @@ public final class PCIBus: Sendable {
   ///
   /// In a group that is in use, vfio claims the function, whatever `driver` says.
   ///
-  /// - Parameter group: the number of its IOMMU group.
+  /// - Parameters:
+  ///   - group: the number of its IOMMU group.
+  ///   - hasIOMMU: as `VFIO.addDevice` has it.
   /// - Throws: `EEXIST` when the address is taken, `EBUSY` behind a bridge that is being removed, `EINVAL` for a
   ///   kind whose description makes no sense.
   public func add(
-    address: PCIAddress, kind: PCIFunctionKind, group: UInt32, driver: Driver
+    address: PCIAddress, kind: PCIFunctionKind, group: UInt32, hasIOMMU: Bool = true,
+    driver: Driver
   ) throws(PCIBusError) {
     if let flaw = kind.description.flaw {
       throw PCIBusError(.invalidArgument, "\(kind.name) at \(address) is no PCI function: \(flaw)")
@@ -88,7 +91,8 @@ public final class PCIBus: Sendable {
       scheduler: scheduler, logger: logger,
       isAlone: { [weak self] in self?.addresses(on: address.busAddress).count == 1 })
     do throws(PCIBusError) {
-      try enumerate(Slot(function, device: device, initialDriver: driver), at: address)
+      try enumerate(
+        Slot(function, device: device, hasIOMMU: hasIOMMU, initialDriver: driver), at: address)
     } catch {
       devices.withLock {
         $0.layout.release(barAddresses, of: kind.description, on: address.busAddress)

@@ -12,7 +12,7 @@ final class PCIFunction: Sendable {
   let barAddresses: [Int: UInt64]
   let pins: PCIPins
   let memory: PCIMemory?
-  let events = PCIClientEvents()
+  var events: PCIClientEvents { pins.events }
   let model: any PCIFunctionModel
   private let openCount = Mutex(0)
   /// The address registers as the host has them; the rest of it is not used.

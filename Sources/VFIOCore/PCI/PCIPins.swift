@@ -23,6 +23,7 @@ final class PCIPins: PCIFunctionPort, DMAPort {
 
   /// Attached to a domain by the core while the group is in use.
   let domainPort: DomainPort
+  let events = PCIClientEvents()
   private let state: Mutex<State>
   private let layout: PCIConfigLayout
   private let memory: PCIMemory?
@@ -85,6 +86,11 @@ final class PCIPins: PCIFunctionPort, DMAPort {
     let (isSent, signal) = state.withLock { $0.send(vector) }
     signal?.signal()
     return isSent
+  }
+
+  func reportUncorrectableError() {
+    logger.debug("uncorrectable error")
+    events.signal(.error)
   }
 
   var isMSIEnabled: Bool {

@@ -1,4 +1,5 @@
 import ClientAccess
+import Devices
 import SystemPackage
 import TestSupport
 import Testing
@@ -63,6 +64,24 @@ import VFIOCore
     #expect(event.take() == 2)
     #expect(set([.none, .trigger], index, count: 0) == nil)
     #expect(set([.none, .trigger], index, count: 0) == .invalidArgument)
+  }
+
+  /// Whatever a device reports before the client asks to be told of it, or after, is lost.
+  @Test func aDevicesError() throws {
+    let machine = try Machine()
+    try machine.add("0000:0c:00.0", group: 12, kind: TestDevice.model.kind([:]))
+    let (_, _, device) = try client.open(machine.vfio, 12, "0000:0c:00.0")
+    func fail() throws { try client.write(device, 0, 0x44, 1, bytes: 4) }
+    let event = EventDouble()
+    let fd = client.install(.event(event))
+    try fail()
+    try client.setEventfds(device, .error, [fd])
+    #expect(event.take() == 0)
+    try fail()
+    #expect(event.take() == 1)
+    try client.setEventfds(device, .error, [-1])
+    try fail()
+    #expect(event.take() == 0)
   }
 
   @Test func anEventfdThatIsNone() {

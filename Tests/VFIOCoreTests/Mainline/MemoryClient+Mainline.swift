@@ -10,7 +10,7 @@ extension MemoryClient {
   }
 
   func openMainline(_ vfio: VFIO, _ number: UInt32) throws(Errno) -> Int32 {
-    install(.file(try vfio.openMainlineGroup(GroupID(bus: "pci", number: number))))
+    install(.file(try vfio.openMainlineGroup(GroupID(bus: "pci", number: number), by: self)))
   }
 
   @discardableResult
