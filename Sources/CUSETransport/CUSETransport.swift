@@ -91,14 +91,20 @@ public final class CUSETransport: @unchecked Sendable {
       try add(files.mount(), path: directory.files)
       try nodes.start()
       // On a machine that has a vfio of its own, its container is at our place.
+      let noContainer: TransportError?
       do throws(TransportError) {
         try make(.container)
+        noContainer = nil
       } catch {
-        logger.warning(
-          "today's API is not served: \(error); --dev-prefix gives our nodes another directory")
+        noContainer = error
       }
       vfio.observeGroups { [weak self] in self?.follow($0) }
       if let failure = failure.withLock({ $0 }) { throw failure }
+      if let noContainer {
+        logger.warning(
+          "today's API is not served: \(noContainer); --dev-prefix gives our nodes another directory"
+        )
+      }
       hasStarted.store(true, ordering: .relaxed)
     } catch {
       stop()

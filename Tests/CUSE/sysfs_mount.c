@@ -46,7 +46,7 @@ static void check_modes(void)
 {
 	static const struct { const char *name; mode_t mode; off_t size; } files[] = {
 		{ DEVICE "vendor", S_IFREG | 0444, 4096 },
-		{ DEVICE "config", S_IFREG | 0444, 256 },
+		{ DEVICE "config", S_IFREG | 0644, 256 },
 		{ DEVICE "resource0", S_IFREG | 0600, 1 << 20 },
 		{ DEVICE "remove", S_IFREG | 0220, 4096 },
 		{ DEVICE "driver_override", S_IFREG | 0644, 4096 },
