@@ -17,16 +17,14 @@ struct Daemon: Service {
   ///
   /// - Parameter sysfs: where to mount the emulated `/sys`; nil for `sys` in the run directory.
   init(
-    topology: String?, plugins: [String], mergesAutomatically: Bool, ignoresMemlock: Bool,
-    sysfs path: String?, dialect: SysfsDialect, options: CUSETransport.Options, logger: Logger
+    _ machineOptions: MachineOptions, sysfs path: String?, options: CUSETransport.Options,
+    logger: Logger
   ) throws {
     let work = WorkPool()
-    machine = try Machine(
-      topology: topology, plugins: plugins, mergesAutomatically: mergesAutomatically,
-      ignoresMemlock: ignoresMemlock, scheduler: work, logger: logger)
+    machine = try Machine(machineOptions, scheduler: work, logger: logger)
     let transport = try CUSETransport(vfio: machine.vfio, options: options, logger: logger)
     self.transport = transport
-    let tree = machine.sysfs(dialect) { group in
+    let tree = machine.sysfs { group in
       transport.deviceNumber(of: group).map { SysfsDeviceNumber(major: $0.major, minor: $0.minor) }
     }
     sysfs = SysfsMount(

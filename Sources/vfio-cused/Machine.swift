@@ -16,30 +16,28 @@ final class Machine: Sendable {
   let pci: PCIBus
   let platform: PlatformBus
   private let models: Models
+  private let dialect: SysfsDialect
   /// Who plugs in chooses numbers for groups: one at a time.
   private let plugging = Mutex(())
 
   /// - Parameters:
-  ///   - topology: a topology file; nil for the document's machine.
-  ///   - plugins: shared objects to load before it is read.
-  ///   - mergesAutomatically: whether groups that one user has are merged without being asked.
-  ///   - ignoresMemlock: whether clients may map any amount of memory.
+  ///   - options: without a topology file it is the document's machine; plug-ins are loaded before that is read.
   ///   - scheduler: runs what devices do by themselves.
-  init(
-    topology path: String?, plugins: [String], mergesAutomatically: Bool, ignoresMemlock: Bool,
-    scheduler: any Scheduler, logger: Logger
-  ) throws {
+  init(_ options: MachineOptions, scheduler: any Scheduler, logger: Logger) throws {
+    dialect = options.dialect
     vfio = VFIO(logger: logger, drains: WorkPool(limit: 64))
     var models = Models(vfio: vfio, scheduler: scheduler, logger: logger)
-    for file in plugins { try models.load(Topology.Plugin(file: file)) }
+    for file in options.plugin { try models.load(Topology.Plugin(file: file)) }
     let topology =
-      try path.map { try Topology(contentsOf: FilePath($0), catalogue: &models) } ?? .default
+      try options.topology.map { file in
+        try Topology(contentsOf: FilePath(file), catalogue: &models)
+      } ?? .default
     self.models = models
     var iommu = IOMMUOptions(topology.iommu)
-    iommu.ignoresLockLimit = ignoresMemlock
+    iommu.ignoresLockLimit = options.ignoreMemlock
     vfio.setIOMMU(iommu)
     vfio.setMerging(
-      Merging(policy: Merging.Policy(topology.iommu.merge), isAutomatic: mergesAutomatically))
+      Merging(policy: Merging.Policy(topology.iommu.merge), isAutomatic: options.autoMerge))
     pci = PCIBus(vfio: vfio, scheduler: scheduler, logger: logger)
     platform = PlatformBus(vfio: vfio, scheduler: scheduler, logger: logger)
     if topology.resolvedDevices().contains(where: { !$0.hasIOMMU }) { vfio.allowsNoIOMMU = true }
@@ -114,7 +112,6 @@ final class Machine: Sendable {
 
   /// What stands in `/sys`, where group nodes have these numbers.
   func sysfs(
-    _ dialect: SysfsDialect,
     deviceNumber: @escaping @Sendable (VFIOCore.GroupID) -> SysfsDeviceNumber?
   ) -> SysfsTree {
     SysfsTree(
@@ -159,11 +156,5 @@ extension Merging.Policy {
       case .similar: .similar
       case .any: .any
       }
-  }
-}
-
-extension TopologyError {
-  var exitCode: ExitCode {
-    access(file, R_OK) == 0 ? Sysexits.dataError : Sysexits.noInput
   }
 }

@@ -45,7 +45,3 @@ struct Models: ModelCatalogue, Sendable {
     DeviceCatalogue.platformKinds[name] ?? plugins.platformKinds[name]
   }
 }
-
-extension PluginError {
-  var exitCode: ExitCode { isMissing ? Sysexits.noInput : Sysexits.dataError }
-}

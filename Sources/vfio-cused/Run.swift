@@ -19,28 +19,7 @@ struct Run: ParsableCommand {
       The exit status is the program's, 128 plus its number for a signal.
       """)
 
-  @Option(
-    help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
-  var topology: String?
-
-  @Flag(help: "Let clients map any amount of memory, whatever their RLIMIT_MEMLOCK.")
-  var ignoreMemlock = false
-
-  @Flag(
-    help: """
-      Merge a group with those that its user has in use, before the first IOMMU or device \
-      descriptor of it is handed out.
-      """)
-  var autoMerge = false
-
-  @Option(help: SysfsDialect.help)
-  var dialect = SysfsDialect.draft2011
-
-  @Option(
-    help: ArgumentHelp(
-      "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
-      valueName: "file"))
-  var plugin: [String] = []
+  @OptionGroup var machine: MachineOptions
 
   @Option(
     help: "Log to standard error, from this level on: trace, debug, info, notice, warning, error.")
@@ -72,56 +51,31 @@ struct Run: ParsableCommand {
       SupervisorTransport.gainAccess()
       let logger = makeLogger()
       let work = WorkPool()
-      let machine = try Machine(
-        topology: topology, plugins: plugin, mergesAutomatically: autoMerge,
-        ignoresMemlock: ignoreMemlock, scheduler: work, logger: logger)
-      setenv(Self.marker, identity, 1)
+      let machine = try Machine(self.machine, scheduler: work, logger: logger)
+      setenv(Self.marker, self.machine.identity, 1)
       var options = try options()
-      options.sysfs = machine.sysfs(dialect) { [vfio = machine.vfio] group in
+      options.sysfs = machine.sysfs { [vfio = machine.vfio] group in
         SupervisorTransport.deviceNumber(of: group, in: vfio)
       }
       let transport = SupervisorTransport(
         vfio: machine.vfio, work: work, options: options, logger: logger)
       throw ExitCode(try transport.run(command))
-    } catch let error as TransportError {
-      say(error.description)
-      throw error.exitCode
-    } catch let error as TopologyError {
-      say(error.description)
-      throw error.exitCode
-    } catch let error as PluginError {
-      say(error.description)
-      throw error.exitCode
-    } catch let error as BusError {
-      say(error.description)
-      throw Sysexits.dataError
+    } catch {
+      throw reported(error)
     }
-  }
-
-  /// The dialect and the files of the topology and the plug-ins, so that an inner run can tell whether it
-  /// means the same.
-  private var identity: String {
-    (["\(dialect)", topology.map(Self.resolved) ?? "default"] + plugin.map(Self.resolved))
-      .joined(separator: ", ")
-  }
-
-  private static func resolved(_ file: String) -> String {
-    guard let path = realpath(file, nil) else { return file }
-    defer { free(path) }
-    // SAFETY: what realpath gives ends with a NUL.
-    return String(cString: path)
   }
 
   private func becomeWhenNested() throws {
     guard let outer = getenv(Self.marker), SupervisorTransport.isFiltered else { return }
     // SAFETY: what getenv gives ends with a NUL, and nobody changes the environment meanwhile.
     let other = String(cString: outer)
-    if other == identity { throw SupervisorTransport.become(command) }
+    if other == machine.identity { throw SupervisorTransport.become(command) }
     throw TransportError(
       .unavailable,
       """
       this runs under vfio-cused run already, with another machine (\(other)); a process tree can have \
-      one: leave the inner vfio-cused away, or give both the same --topology and --dialect
+      one: leave the inner vfio-cused away, or give both the same --topology, --dialect, --plugin, \
+      --auto-merge and --ignore-memlock
       """)
   }
 

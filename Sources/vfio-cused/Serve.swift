@@ -21,33 +21,12 @@ struct Serve: AsyncParsableCommand {
       devices 0000:06:0d.0 and 0000:06:0d.1. SIGTERM and SIGINT end it.
       """)
 
-  @Option(
-    help: ArgumentHelp("Read buses, bridges and devices from a YAML file.", valueName: "file"))
-  var topology: String?
-
-  @Flag(help: "Let clients map any amount of memory, whatever their RLIMIT_MEMLOCK.")
-  var ignoreMemlock = false
-
-  @Option(
-    help: ArgumentHelp(
-      "Load a plug-in with buses or devices of its own, a shared object (repeatable).",
-      valueName: "file"))
-  var plugin: [String] = []
-
-  @Flag(
-    help: """
-      Merge a group with those that its user has in use, before the first IOMMU or device \
-      descriptor of it is handed out.
-      """)
-  var autoMerge = false
+  @OptionGroup var machine: MachineOptions
 
   @Option(
     help: ArgumentHelp(
       "Mount the devices' /sys there. (default: /run/vfio-cused/sys)", valueName: "directory"))
   var sysfs: String?
-
-  @Option(help: SysfsDialect.help)
-  var dialect = SysfsDialect.draft2011
 
   @Option(help: "Log from this level on.")
   var logLevel = LogLevel.notice
@@ -88,27 +67,14 @@ struct Serve: AsyncParsableCommand {
     }
     let logger = Logger(label: "vfio-cused")
     do {
-      let daemon = try Daemon(
-        topology: topology, plugins: plugin, mergesAutomatically: autoMerge,
-        ignoresMemlock: ignoreMemlock, sysfs: sysfs, dialect: dialect, options: options,
-        logger: logger)
+      let daemon = try Daemon(machine, sysfs: sysfs, options: options, logger: logger)
       // A terminal that closes must not leave the mount behind either.
       try await ServiceGroup(
         services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
         logger: Logger(label: "lifecycle") { _ in SwiftLogNoOpLogHandler() }
       ).run()
-    } catch let error as TransportError {
-      say(error.description)
-      throw error.exitCode
-    } catch let error as TopologyError {
-      say(error.description)
-      throw error.exitCode
-    } catch let error as PluginError {
-      say(error.description)
-      throw error.exitCode
-    } catch let error as BusError {
-      say(error.description)
-      throw Sysexits.dataError
+    } catch {
+      throw reported(error)
     }
   }
 

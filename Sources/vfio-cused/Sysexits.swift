@@ -1,5 +1,4 @@
 import ArgumentParser
-import Transport
 
 /// The exit codes of sysexits.h that we use.
 enum Sysexits {
@@ -10,18 +9,4 @@ enum Sysexits {
   static let cannotCreate = ExitCode(73)
   static let temporaryFailure = ExitCode(75)
   static let notPermitted = ExitCode(77)
-}
-
-extension TransportError {
-  var exitCode: ExitCode {
-    switch kind {
-    case .unavailable: Sysexits.unavailable
-    case .notPermitted: Sysexits.notPermitted
-    case .cannotCreate: Sysexits.cannotCreate
-    case .alreadyRunning: Sysexits.temporaryFailure
-    case .noSuchProgram: ExitCode(127)
-    case .cannotRun: ExitCode(126)
-    case .system: Sysexits.osError
-    }
-  }
 }

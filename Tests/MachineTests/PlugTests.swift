@@ -14,8 +14,7 @@ struct PlugTests {
 
   init() throws {
     machine = try Machine(
-      topology: nil, plugins: [], mergesAutomatically: false, ignoresMemlock: false,
-      scheduler: ManualScheduler(),
+      try MachineOptions.parse([]), scheduler: ManualScheduler(),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 

@@ -177,6 +177,12 @@ refusals() {
     "$helpers/without" process_vm_readv "$cused" run -- true
   refuses "another topology inside" 69 "same --topology" \
     "$cused" run -- "$cused" run --topology share/topology.yaml -- true
+  refuses "another way to merge inside" 69 "same --topology" \
+    "$cused" run -- "$cused" run --auto-merge -- true
+  refuses "another /sys inside" 69 "same --topology" \
+    "$cused" run --dialect mainline -- "$cused" run -- true
+  refuses "another limit of memory inside" 69 "same --topology" \
+    "$cused" run --ignore-memlock -- "$cused" run -- true
   refuses "a topology that is not there" 66 "none.yaml" "$cused" run --topology "$work/none.yaml" -- true
 }
 
@@ -195,6 +201,8 @@ rights() {
 
 nested() {
   client "run inside run" 20 "$cused" run -- "$clients/raw_nolibc"
+  equal "run inside run with the same options" 0 "$(user timeout 20 "$cused" run --auto-merge -- \
+    "$cused" run --auto-merge -- true 2>&1; echo $?)"
   client "run inside run, from a shell" 20 sh -c "$cused run -- $clients/raw_nolibc && $clients/raw_nolibc"
 }
 
