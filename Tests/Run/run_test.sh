@@ -304,8 +304,11 @@ supervisor_is_killed() {
 leftovers() {
   user "$cused" run -- sh -c 'ls /dev/vfio >/dev/null; kill -KILL $PPID; sleep 5' 2>/dev/null
   equal "supervisor killed: its directory stays" 1 "$(find "$work" -maxdepth 1 -name 'vfio-cused-*' | wc -l)"
+  user mkdir "$work/vfio-cused-mine"
   user "$cused" run -- ls /dev/vfio >/dev/null
-  equal "supervisor killed: the next one removes it" 0 "$(find "$work" -maxdepth 1 -name 'vfio-cused-*' | wc -l)"
+  equal "supervisor killed: the next one removes it, and nothing else" vfio-cused-mine \
+    "$(find "$work" -maxdepth 1 -name 'vfio-cused-*' -printf '%f\n')"
+  rmdir "$work/vfio-cused-mine"
 }
 
 state() { # PID

@@ -17,7 +17,8 @@ final class ScratchTree: Sendable {
   /// Locked as long as we live.
   private let lock = Mutex<Int32>(-1)
 
-  private static let prefix = "vfio-cused-"
+  /// Of no other directory's name: what has it and is not locked is removed.
+  private static let prefix = "vfio-cused-run-scratch."
 
   /// - Parameter place: an existing directory to make it in.
   init(_ tree: any EmulatedTree, owners: NodeOwners, in place: String) {
