@@ -46,6 +46,8 @@ public final class CUSETransport: @unchecked Sendable {
   private(set) var clients: ClientServices! = nil
   private let nodes = GroupNodes()
   /// The first node that could not be made at the start.
+  /// What the kernel is making before we have started.
+  private let startNodes = Mutex<[(GroupNode, GroupNode.Kind, VFIOCore.GroupID)]>([])
   private let failure = Mutex<TransportError?>(nil)
   private let hasStarted = Atomic<Bool>(false)
 
@@ -99,6 +101,7 @@ public final class CUSETransport: @unchecked Sendable {
         noContainer = error
       }
       vfio.observeGroups { [weak self] in self?.follow($0) }
+      waitForStartNodes()
       if let failure = failure.withLock({ $0 }) { throw failure }
       if let noContainer {
         logger.warning(
@@ -148,35 +151,73 @@ public final class CUSETransport: @unchecked Sendable {
       unmake(.noIOMMUGroup(group))
     case .appeared(let group):
       let hasIOMMU = vfio.group(group)?.hasIOMMU ?? true
-      do throws(TransportError) {
-        // The document knows no group without an IOMMU.
-        if hasIOMMU { try make(.group(group)) }
-      } catch {
-        if hasStarted.load(ordering: .relaxed) {
-          logger.error("a group has no node: \(error)", metadata: ["group": "\(group)"])
-        } else {
-          failure.withLock { $0 = $0 ?? error }
-        }
-      }
+      // The document knows no group without an IOMMU.
+      if hasIOMMU { make(.group(group), of: group) }
       // Names of today's API have no place for the bus.
       guard group.bus == PCIBus.name, nodes.device(of: .container) != nil else { return }
-      do throws(TransportError) {
-        try make(hasIOMMU ? .mainlineGroup(group) : .noIOMMUGroup(group))
-      } catch {
-        logger.warning(
-          "a group has no node of today's API: \(error)", metadata: ["group": "\(group)"])
+      make(hasIOMMU ? .mainlineGroup(group) : .noIOMMUGroup(group), of: group)
+    }
+  }
+
+  /// Makes a group's node. The kernel takes tens of milliseconds for one: at the start, where there may be
+  /// many, it makes them all at once.
+  private func make(_ kind: GroupNode.Kind, of group: VFIOCore.GroupID) {
+    do throws(TransportError) {
+      let node = try connect(kind)
+      if hasStarted.load(ordering: .relaxed) {
+        try waitFor(node, kind)
+      } else {
+        startNodes.withLock { $0.append((node, kind, group)) }
       }
+    } catch {
+      failed(kind, of: group, error)
     }
   }
 
   private func make(_ kind: GroupNode.Kind) throws(TransportError) {
+    try waitFor(connect(kind), kind)
+  }
+
+  private func connect(_ kind: GroupNode.Kind) throws(TransportError) -> GroupNode {
     let node = try nodes.add(kind, transport: self)
     do throws(TransportError) {
       try add(node.connect(), path: node.path)
+      return node
+    } catch {
+      unmake(kind)
+      throw error
+    }
+  }
+
+  private func waitFor(_ node: GroupNode, _ kind: GroupNode.Kind) throws(TransportError) {
+    do throws(TransportError) {
       try node.waitUntilMade()
     } catch {
       unmake(kind)
       throw error
+    }
+  }
+
+  private func waitForStartNodes() {
+    let waiting = startNodes.withLock { nodes in
+      defer { nodes.removeAll() }
+      return nodes
+    }
+    for (node, kind, group) in waiting {
+      do throws(TransportError) { try waitFor(node, kind) } catch { failed(kind, of: group, error) }
+    }
+  }
+
+  /// A group without its node of the document is no start; without one of today's API it is less.
+  private func failed(_ kind: GroupNode.Kind, of group: VFIOCore.GroupID, _ error: TransportError) {
+    guard kind == .group(group) else {
+      return logger.warning(
+        "a group has no node of today's API: \(error)", metadata: ["group": "\(group)"])
+    }
+    if hasStarted.load(ordering: .relaxed) {
+      logger.error("a group has no node: \(error)", metadata: ["group": "\(group)"])
+    } else {
+      failure.withLock { $0 = $0 ?? error }
     }
   }
 

@@ -10,6 +10,8 @@ final class GroupNodes: Sendable {
     var major: UInt32 = 0
     var byNumber: [FileIdentity.DeviceNumber: GroupNode] = [:]
     var numbers: [GroupNode.Kind: FileIdentity.DeviceNumber] = [:]
+    /// No minor number below is free.
+    var lowestMinor: UInt32 = 0
   }
 
   private let state = Mutex(State())
@@ -35,15 +37,19 @@ final class GroupNodes: Sendable {
     _ kind: GroupNode.Kind, transport: CUSETransport
   ) throws(TransportError) -> GroupNode {
     let node = state.withLock { state in
-      var number = FileIdentity.DeviceNumber(major: state.major, minor: 0)
+      var number = FileIdentity.DeviceNumber(major: state.major, minor: state.lowestMinor)
       while state.byNumber[number] != nil { number.minor += 1 }
       let node = GroupNode(kind, device: number, transport: transport)
+      state.lowestMinor = number.minor + 1
       state.byNumber[number] = node
       state.numbers[kind] = number
       return node
     }
     // The node of before goes when the last call on it has returned.
-    for _ in 0..<500 where isOurs(node.path) { usleep(10_000) }
+    for _ in 0..<500 {
+      if !isOurs(node.path) { break }
+      usleep(10_000)
+    }
     if (try? FileIdentity(path: node.path)) != nil {
       _ = remove(kind)
       throw TransportError(
@@ -63,6 +69,7 @@ final class GroupNodes: Sendable {
   func remove(_ kind: GroupNode.Kind) -> FUSESession? {
     state.withLock { state in
       let number = state.numbers.removeValue(forKey: kind)
+      if let number { state.lowestMinor = min(state.lowestMinor, number.minor) }
       return number.flatMap { state.byNumber.removeValue(forKey: $0) }?.session
     }
   }
