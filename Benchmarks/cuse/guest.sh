@@ -27,7 +27,7 @@ start() { # [serve's options]
   : >"$log"
   "$bin/vfio-cused" serve "$@" 2>"$log" &
   daemon=$!
-  wait_until 60 ready
+  wait_until 180 ready
 }
 
 stop() {
