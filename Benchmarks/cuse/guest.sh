@@ -21,7 +21,10 @@ wait_until() { # SECONDS COMMAND…
   done
 }
 
-ready() { grep -q '^vfio-cused: ready' "$log"; }
+ready() {
+  kill -0 "$daemon" 2>/dev/null || fail "serve failed: $(tail -1 "$log")"
+  grep -q '^vfio-cused: ready' "$log"
+}
 
 start() { # [serve's options]
   : >"$log"

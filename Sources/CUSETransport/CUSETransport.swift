@@ -45,11 +45,13 @@ public final class CUSETransport: @unchecked Sendable {
   private(set) var files: FileMount! = nil
   private(set) var clients: ClientServices! = nil
   private let nodes = GroupNodes()
+  /// libfuse takes a pthread key for each session, of which a process has 1,024. Nodes of today's API leave
+  /// some to those of the document.
+  private static let nodeLimit = 900
   /// The first node that could not be made at the start.
-  /// What the kernel is making before we have started.
-  private let startNodes = Mutex<[(GroupNode, GroupNode.Kind, VFIOCore.GroupID)]>([])
   private let failure = Mutex<TransportError?>(nil)
-  private let hasStarted = Atomic<Bool>(false)
+  /// What has happened to groups while we start; nil once we have.
+  private let startEvents = Mutex<[GroupEvent]?>([])
 
   /// Takes the run directory. Nothing is visible to clients yet.
   public init(vfio: VFIO, options: Options, logger: Logger) throws(TransportError) {
@@ -101,14 +103,13 @@ public final class CUSETransport: @unchecked Sendable {
         noContainer = error
       }
       vfio.observeGroups { [weak self] in self?.follow($0) }
-      waitForStartNodes()
+      while let events = nextStartEvents() { handle(events) }
       if let failure = failure.withLock({ $0 }) { throw failure }
       if let noContainer {
         logger.warning(
           "today's API is not served: \(noContainer); --dev-prefix gives our nodes another directory"
         )
       }
-      hasStarted.store(true, ordering: .relaxed)
     } catch {
       stop()
       throw error
@@ -144,33 +145,55 @@ public final class CUSETransport: @unchecked Sendable {
 
   private func follow(_ event: GroupEvent) {
     if isStopping.load(ordering: .relaxed) { return }
-    switch event {
-    case .vanished(let group):
-      unmake(.group(group))
-      unmake(.mainlineGroup(group))
-      unmake(.noIOMMUGroup(group))
-    case .appeared(let group):
-      let hasIOMMU = vfio.group(group)?.hasIOMMU ?? true
-      // The document knows no group without an IOMMU.
-      if hasIOMMU { make(.group(group), of: group) }
-      // Names of today's API have no place for the bus.
-      guard group.bus == PCIBus.name, nodes.device(of: .container) != nil else { return }
-      make(hasIOMMU ? .mainlineGroup(group) : .noIOMMUGroup(group), of: group)
+    if startEvents.withLock({ $0?.append(event) }) == nil { handle([event]) }
+  }
+
+  /// - Returns: nil where there are none: we have started.
+  private func nextStartEvents() -> [GroupEvent]? {
+    startEvents.withLock { events in
+      let next = events
+      events = next?.isEmpty == false ? [] : nil
+      return events == nil ? nil : next
     }
   }
 
-  /// Makes a group's node. The kernel takes tens of milliseconds for one: at the start, where there may be
-  /// many, it makes them all at once.
-  private func make(_ kind: GroupNode.Kind, of group: VFIOCore.GroupID) {
-    do throws(TransportError) {
-      let node = try connect(kind)
-      if hasStarted.load(ordering: .relaxed) {
-        try waitFor(node, kind)
-      } else {
-        startNodes.withLock { $0.append((node, kind, group)) }
+  private func handle(_ events: [GroupEvent]) {
+    var appeared: [VFIOCore.GroupID] = []
+    for event in events {
+      switch event {
+      case .appeared(let group):
+        appeared.append(group)
+      case .vanished(let group):
+        appeared.removeAll { $0 == group }
+        unmake(.group(group))
+        unmake(.mainlineGroup(group))
+        unmake(.noIOMMUGroup(group))
       }
-    } catch {
-      failed(kind, of: group, error)
+    }
+    let hasIOMMU = { [vfio] (group: VFIOCore.GroupID) in vfio.group(group)?.hasIOMMU ?? true }
+    // The document knows no group without an IOMMU.
+    make(appeared.filter(hasIOMMU).map { (.group($0), $0) })
+    // Names of today's API have no place for the bus.
+    guard nodes.device(of: .container) != nil else { return }
+    let todays = appeared.filter { $0.bus == PCIBus.name }
+    let room = max(0, Self.nodeLimit - nodes.count)
+    make(todays.prefix(room).map { (hasIOMMU($0) ? .mainlineGroup($0) : .noIOMMUGroup($0), $0) })
+    guard let first = todays.dropFirst(room).first else { return }
+    logger.warning(
+      "groups have no node of today's API: there is room for \(Self.nodeLimit) nodes in all",
+      metadata: ["groups": "\(todays.count - room)", "first": "\(first)"])
+  }
+
+  /// Makes nodes of groups. The kernel takes tens of milliseconds for one: it makes them all at once.
+  private func make(_ kinds: [(GroupNode.Kind, VFIOCore.GroupID)]) {
+    var connected: [(GroupNode, GroupNode.Kind, VFIOCore.GroupID)] = []
+    for (kind, group) in kinds {
+      do throws(TransportError) { connected.append((try connect(kind), kind, group)) } catch {
+        failed(kind, of: group, error)
+      }
+    }
+    for (node, kind, group) in connected {
+      do throws(TransportError) { try waitFor(node, kind) } catch { failed(kind, of: group, error) }
     }
   }
 
@@ -198,23 +221,13 @@ public final class CUSETransport: @unchecked Sendable {
     }
   }
 
-  private func waitForStartNodes() {
-    let waiting = startNodes.withLock { nodes in
-      defer { nodes.removeAll() }
-      return nodes
-    }
-    for (node, kind, group) in waiting {
-      do throws(TransportError) { try waitFor(node, kind) } catch { failed(kind, of: group, error) }
-    }
-  }
-
   /// A group without its node of the document is no start; without one of today's API it is less.
   private func failed(_ kind: GroupNode.Kind, of group: VFIOCore.GroupID, _ error: TransportError) {
     guard kind == .group(group) else {
       return logger.warning(
         "a group has no node of today's API: \(error)", metadata: ["group": "\(group)"])
     }
-    if hasStarted.load(ordering: .relaxed) {
+    if startEvents.withLock({ $0 == nil }) {
       logger.error("a group has no node: \(error)", metadata: ["group": "\(group)"])
     } else {
       failure.withLock { $0 = $0 ?? error }

@@ -26,6 +26,9 @@ final class GroupNodes: Sendable {
     state.withLock { $0.byNumber[number] }
   }
 
+  /// All nodes, today's container among them.
+  var count: Int { state.withLock { $0.byNumber.count } }
+
   func device(of kind: GroupNode.Kind) -> FileIdentity.DeviceNumber? {
     state.withLock { $0.numbers[kind] }
   }
