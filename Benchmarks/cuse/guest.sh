@@ -5,7 +5,8 @@ set -euo pipefail
 
 bin=$1 tools=$2 out=$3
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-log=/tmp/serve.log
+# shellcheck source=Tests/VM/serve.sh
+. "$here/../../Tests/VM/serve.sh"
 
 fail() {
   echo "$*" >&2
@@ -21,21 +22,12 @@ wait_until() { # SECONDS COMMAND…
   done
 }
 
-ready() {
-  kill -0 "$daemon" 2>/dev/null || fail "serve failed: $(tail -1 "$log")"
-  grep -q '^vfio-cused: ready' "$log"
-}
-
 start() { # [serve's options]
-  : >"$log"
-  "$bin/vfio-cused" serve "$@" 2>"$log" &
-  daemon=$!
-  wait_until 180 ready
+  start_serve "$bin/vfio-cused" serve "$@" || fail "serve failed: $(tail -1 "$log")"
 }
 
 stop() {
-  kill "$daemon"
-  wait "$daemon" || fail "serve failed: $(tail -1 "$log")"
+  end_serve || fail "serve failed: $(tail -1 "$log")"
 }
 
 calls() {

@@ -5,7 +5,9 @@ set -euo pipefail
 
 cused=$1 bench=$2 out=$3 rounds=$4
 device=0000:00:1e.0
-log=/tmp/serve.log
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=Tests/VM/serve.sh
+. "$here/../../Tests/VM/serve.sh"
 
 modprobe -a vfio_iommu_type1 vfio-pci
 echo vfio-pci >/sys/bus/pci/devices/$device/driver_override
@@ -13,14 +15,7 @@ echo $device >/sys/bus/pci/drivers_probe
 group=$(basename "$(readlink /sys/bus/pci/devices/$device/iommu_group)")
 "$bench" /dev/vfio/vfio "/dev/vfio/$group" $device "$rounds" >"$out/kernel"
 
-"$cused" serve --dev-prefix vfio-cused --topology share/topologies/oracle-edu.yaml 2>"$log" &
-daemon=$!
-for ((i = 0; i < 1200; i++)); do
-  grep -q '^vfio-cused: ready' "$log" && break
-  kill -0 "$daemon" 2>/dev/null || break
-  sleep 0.05
-done
-grep -q '^vfio-cused: ready' "$log" || { cat "$log" >&2 && exit 1; }
+start_serve "$cused" serve --dev-prefix vfio-cused --topology share/topologies/oracle-edu.yaml ||
+  { cat "$log" >&2 && exit 1; }
 "$bench" /dev/vfio-cused/vfio /dev/vfio-cused/4 0000:00:04.0 "$rounds" >"$out/cuse"
-kill "$daemon"
-wait "$daemon"
+end_serve

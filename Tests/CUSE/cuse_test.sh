@@ -10,10 +10,7 @@ cd "$root"
 make --silent -C Tests/Clients
 make --silent -C Tests/CUSE
 make --silent -C Tests/Plugins
-# The VM has no Swift: this is the binary that people install.
-swift build -c release --static-swift-stdlib --quiet --product vfio-cused
-swift build -c release --static-swift-stdlib --quiet --product waiting-daemon
-bin=$(swift build -c release --static-swift-stdlib --show-bin-path)
+bin=$(scripts/build --release vfio-cused waiting-daemon)
 
 exec scripts/vm --kernel "$kernel" --timeout 1500 -- \
   Tests/CUSE/guest.sh "$bin" "$root/Tests/Clients/build" "$root/Tests/CUSE/build"

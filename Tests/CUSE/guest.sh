@@ -6,13 +6,13 @@ bin=$1 clients=$2 helpers=$3
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=Tests/VM/checks.sh
 . "$here/../VM/checks.sh"
+# shellcheck source=Tests/VM/serve.sh
+. "$here/../VM/serve.sh"
 # shellcheck source=Tests/CUSE/sysfs.sh
 . "$here/sysfs.sh"
 
 node=/dev/vfio/pci:240
 mount=/run/vfio-cused/files
-log=/tmp/serve.log
-daemon=
 
 user() { setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }
 
@@ -28,14 +28,7 @@ fi
 
 # Starts the daemon and waits until it says it is ready.
 start() { # [serve's options]
-  : >"$log"
-  "${wrap[@]}" "$bin/vfio-cused" serve "$@" 2>>"$log" &
-  daemon=$!
-  for ((i = 0; i < 600; i++)); do
-    if grep -q '^vfio-cused: ready' "$log"; then return; fi
-    kill -0 "$daemon" 2>/dev/null || break
-    sleep 0.05
-  done
+  start_serve "${wrap[@]}" "$bin/vfio-cused" serve "$@" && return
   failed "the daemon starts" "$(tail -3 "$log" | tr '\n' ' ')"
   return 1
 }
@@ -43,8 +36,7 @@ wrap=()
 
 # Ends the daemon by SIGNAL; its exit status is in `status`.
 stop() { # [SIGNAL]
-  kill -"${1:-TERM}" "$daemon"
-  wait "$daemon"
+  end_serve "$@"
   status=$?
 }
 

@@ -5,11 +5,6 @@ set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 cd "$root"
-bin=${VFIO_CUSED_BIN:-}
-if [[ -z $bin ]]; then
-  # The VM has no Swift: this is the binary that people install.
-  swift build -c release --static-swift-stdlib --quiet --product vfio-cused
-  bin=$(swift build -c release --static-swift-stdlib --show-bin-path)
-fi
+bin=${VFIO_CUSED_BIN:-$(scripts/build --release)}
 exec scripts/vm --kernel "${VM_KERNEL:-qemu}" --timeout 3000 -- \
   Tests/Conformance/guest.sh "$bin/vfio-cused" "$@"

@@ -4,19 +4,11 @@ set -uo pipefail
 
 cused=$1 topology=$2
 shift 2
-log=/tmp/serve.log
-"$cused" serve --topology "$topology" 2>"$log" &
-daemon=$!
-for ((i = 0; i < 1200; i++)); do
-  grep -q '^vfio-cused: ready' "$log" && break
-  kill -0 "$daemon" 2>/dev/null || break
-  sleep 0.05
-done
-if ! grep -q '^vfio-cused: ready' "$log"; then
-  cat "$log" >&2
-  exit 1
-fi
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=Tests/VM/serve.sh
+. "$here/../VM/serve.sh"
+
+start_serve "$cused" serve --topology "$topology" || { cat "$log" >&2 && exit 1; }
 # Filling the table of mappings, which is emulated here, takes longer than the minute of a real kernel.
-PROBE_SECONDS=600 "$(dirname -- "${BASH_SOURCE[0]}")/build/probe" "$@"
-kill -TERM "$daemon"
-wait "$daemon"
+PROBE_SECONDS=600 "$here/build/probe" "$@"
+end_serve

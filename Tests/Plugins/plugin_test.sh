@@ -9,11 +9,7 @@ cd "$here/../.." || exit 2
 . Tests/VM/checks.sh
 
 make --silent -C Tests/Plugins || exit 2
-bin=${1:-}
-if [[ -z $bin ]]; then
-  swift build --quiet --product vfio-cused || exit 2
-  bin=$(swift build --show-bin-path)
-fi
+bin=${1:-$(scripts/build)} || exit 2
 cused=$bin/vfio-cused build=$here/build
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

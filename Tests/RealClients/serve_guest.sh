@@ -6,7 +6,9 @@ cused=$1 all=${2-}
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." || exit 2
 # shellcheck source=Tests/VM/checks.sh
 . Tests/VM/checks.sh
-log=/tmp/serve.log out=/tmp/out
+# shellcheck source=Tests/VM/serve.sh
+. Tests/VM/serve.sh
+out=/tmp/out
 first=0000:06:0d.0 second=0000:06:0d.1 card=0000:07:00.0
 mkdir /tmp/modprobe.d && echo 'install vfio-pci true' >/tmp/modprobe.d/vfio.conf
 export MODPROBE_OPTIONS="--config /tmp/modprobe.d"
@@ -72,16 +74,15 @@ packets() {
   equal "testpmd: exit status" 0 "$?"
 }
 
-"$cused" serve --dialect mainline --topology Tests/RealClients/machine.yaml 2>"$log" &
-daemon=$!
-if until_says '^vfio-cused: ready' "$log" "$daemon"; then ok "the daemon starts"; else
+if start_serve "$cused" serve --dialect mainline --topology Tests/RealClients/machine.yaml; then
+  ok "the daemon starts"
+else
   failed "the daemon" "$(tail -3 "$log" | tr '\n' ' ')"
   finish
 fi
 drivers
 guest
 if [[ -n $all ]]; then packets; fi
-kill "$daemon"
-wait "$daemon"
+end_serve
 equal "the daemon: exit status" 0 "$?"
 finish

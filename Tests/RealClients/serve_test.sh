@@ -9,11 +9,6 @@ kernel=${1:-uml}
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 cd "$root"
 make --silent -C Tests/RealClients/guest
-bin=${VFIO_CUSED_BIN:-}
-if [[ -z $bin ]]; then
-  # The VM has no Swift: this is the binary that people install.
-  swift build -c release --static-swift-stdlib --quiet --product vfio-cused
-  bin=$(swift build -c release --static-swift-stdlib --show-bin-path)
-fi
+bin=${VFIO_CUSED_BIN:-$(scripts/build --release)}
 exec scripts/vm --kernel "$kernel" --timeout 900 -- \
   Tests/RealClients/serve_guest.sh "$bin/vfio-cused" "$all"

@@ -18,11 +18,7 @@ user() { # COMMAND…
 # working directory, which is another tree where an ordinary user may not reach into this one.
 find_cused() { # [DIRECTORY]
   local bin=${1:-}
-  if [[ -z $bin ]]; then
-    swift build --quiet --product vfio-cused || exit 2
-    bin=$(swift build --show-bin-path)
-  fi
-  bin=$(realpath -- "$bin") || exit 2
+  bin=${bin:-$(scripts/build)} && bin=$(realpath -- "$bin") || exit 2
   if ! user test -x "$bin/vfio-cused" -a -r share/topology.yaml; then
     mkdir "$work/tree"
     cp -r share Tests "$bin/vfio-cused" "$work/tree"

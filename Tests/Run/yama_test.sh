@@ -6,10 +6,6 @@ set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 cd "$root"
 make --silent -C Tests/Clients
-bin=${1:-}
-if [[ -z $bin ]]; then
-  swift build -c release --static-swift-stdlib --quiet --product vfio-cused
-  bin=$(swift build -c release --static-swift-stdlib --show-bin-path)
-fi
+bin=${1:-$(scripts/build --release)}
 exec scripts/vm --kernel qemu --timeout 900 -- \
   Tests/Run/yama_guest.sh "$(realpath "$bin")" "$root/Tests/Clients/build"
