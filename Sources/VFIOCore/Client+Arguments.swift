@@ -25,6 +25,23 @@ extension Client {
     try load(&value, from: place)
   }
 
+  /// Copies `count` numbers in from `offset` bytes into a structure.
+  ///
+  /// - Throws: `EFAULT` for a bad pointer.
+  func array<Number: FixedWidthInteger & BitwiseCopyable>(
+    _ count: Int, at address: UInt64, offset: Int
+  ) throws(Errno) -> [Number] {
+    guard let place = ClientAddress(address).advanced(by: UInt64(offset)) else {
+      throw .badAddress
+    }
+    var numbers = [Number](repeating: 0, count: count)
+    try numbers.withUnsafeMutableBufferPointer { buffer throws(Errno) in
+      // SAFETY: the array's own storage, for the length of the call.
+      try read(place, into: UnsafeMutableRawBufferPointer(buffer))
+    }
+    return numbers
+  }
+
   /// Copies bytes out, to `offset` bytes into a structure.
   ///
   /// - Throws: `EFAULT` for a bad pointer.
@@ -61,9 +78,9 @@ extension Client {
   }
 }
 
-extension OptionSet {
+extension ArgumentFlags {
   /// - Throws: `EINVAL` when bits outside `known` are set.
-  func check(knowing known: Self) throws(Errno) where Self == Element, RawValue == UInt32 {
-    if rawValue & ~known.rawValue != 0 { throw .invalidArgument }
+  func check(knowing known: Self) throws(Errno) {
+    if !isSubset(of: known) { throw .invalidArgument }
   }
 }

@@ -7,22 +7,6 @@ extension Draft2011 {
     public var numIRQs: UInt32 = 0
 
     public init() {}
-
-    /// `VFIO_DEVICE_FLAGS_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// The device can be reset.
-      public static let reset = Flags(rawValue: 1 << 0)
-      /// A PCI device.
-      public static let pci = Flags(rawValue: 1 << 1)
-
-      public static let all: Flags = [.reset, .pci]
-    }
   }
 
   /// `struct vfio_region_info`.
@@ -37,22 +21,6 @@ extension Draft2011 {
     public var offset: UInt64 = 0
 
     public init() {}
-
-    /// `VFIO_REGION_INFO_FLAG_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// The region can be mapped.
-      public static let mmap = Flags(rawValue: 1 << 0)
-      /// The region cannot be written.
-      public static let readOnly = Flags(rawValue: 1 << 1)
-
-      public static let all: Flags = [.mmap, .readOnly]
-    }
   }
 
   /// `struct vfio_irq_info`.
@@ -64,20 +32,6 @@ extension Draft2011 {
     public var count: UInt32 = 0
 
     public init() {}
-
-    /// `VFIO_IRQ_INFO_FLAG_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// Level-triggered: masked when it is signalled.
-      public static let level = Flags(rawValue: 1 << 0)
-
-      public static let all: Flags = [.level]
-    }
   }
 
   /// `struct vfio_irq_eventfds` up to its descriptors: `count` times an `Int32` follow.
@@ -107,4 +61,32 @@ extension Draft2011 {
 
     public init() {}
   }
+}
+
+/// `VFIO_DEVICE_FLAGS_*`.
+extension ArgumentFlags<Draft2011.DeviceInfo> {
+  /// The device can be reset.
+  public static var reset: Self { .bit(0) }
+  /// A PCI device.
+  public static var pci: Self { .bit(1) }
+
+  public static var all: Self { [.reset, .pci] }
+}
+
+/// `VFIO_REGION_INFO_FLAG_*`.
+extension ArgumentFlags<Draft2011.RegionInfo> {
+  /// The region can be mapped.
+  public static var mmap: Self { .bit(0) }
+  /// The region cannot be written.
+  public static var readOnly: Self { .bit(1) }
+
+  public static var all: Self { [.mmap, .readOnly] }
+}
+
+/// `VFIO_IRQ_INFO_FLAG_*`.
+extension ArgumentFlags<Draft2011.IRQInfo> {
+  /// Level-triggered: masked when it is signalled.
+  public static var level: Self { .bit(0) }
+
+  public static var all: Self { [.level] }
 }

@@ -25,22 +25,6 @@ extension Draft2011 {
     public var size: UInt64 = 0
 
     public init() {}
-
-    /// `VFIO_DMA_MAP_FLAG_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// The device may read.
-      public static let read = Flags(rawValue: 1 << 0)
-      /// The device may write.
-      public static let write = Flags(rawValue: 1 << 1)
-
-      public static let all: Flags = [.read, .write]
-    }
   }
 
   /// `struct vfio_dma_unmap`.
@@ -53,4 +37,14 @@ extension Draft2011 {
 
     public init() {}
   }
+}
+
+/// `VFIO_DMA_MAP_FLAG_*`.
+extension ArgumentFlags<Draft2011.DMAMap> {
+  /// The device may read.
+  public static var read: Self { .bit(0) }
+  /// The device may write.
+  public static var write: Self { .bit(1) }
+
+  public static var all: Self { [.read, .write] }
 }

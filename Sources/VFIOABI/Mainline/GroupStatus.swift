@@ -5,19 +5,13 @@ extension Mainline {
     public var flags: Flags = []
 
     public init() {}
-
-    /// `VFIO_GROUP_FLAGS_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// No device of the group has a driver of the host.
-      public static let viable = Flags(rawValue: 1 << 0)
-      /// The group is in a container.
-      public static let containerSet = Flags(rawValue: 1 << 1)
-    }
   }
+}
+
+/// `VFIO_GROUP_FLAGS_*`.
+extension ArgumentFlags<Mainline.GroupStatus> {
+  /// No device of the group has a driver of the host.
+  public static var viable: Self { .bit(0) }
+  /// The group is in a container.
+  public static var containerSet: Self { .bit(1) }
 }

@@ -10,20 +10,6 @@ extension Mainline {
 
     /// Where `cap_offset` is, which a client has whose `argsz` goes past it.
     public static let capOffset = 16
-
-    /// `VFIO_DEVICE_FLAGS_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// The device can be reset.
-      public static let reset = Flags(rawValue: 1 << 0)
-      /// A PCI device.
-      public static let pci = Flags(rawValue: 1 << 1)
-    }
   }
 
   /// `struct vfio_region_info`.
@@ -39,21 +25,6 @@ extension Mainline {
     public var offset: UInt64 = 0
 
     public init() {}
-
-    /// `VFIO_REGION_INFO_FLAG_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      public static let read = Flags(rawValue: 1 << 0)
-      public static let write = Flags(rawValue: 1 << 1)
-      /// The region can be mapped.
-      public static let mmap = Flags(rawValue: 1 << 2)
-      public static let caps = Flags(rawValue: 1 << 3)
-    }
 
     /// `VFIO_REGION_INFO_CAP_*`.
     public enum Capability {
@@ -72,22 +43,6 @@ extension Mainline {
     public var count: UInt32 = 0
 
     public init() {}
-
-    /// `VFIO_IRQ_INFO_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      public static let eventfd = Flags(rawValue: 1 << 0)
-      public static let maskable = Flags(rawValue: 1 << 1)
-      /// Masked when it is signalled.
-      public static let automasked = Flags(rawValue: 1 << 2)
-      /// More vectors need it disabled first.
-      public static let noResize = Flags(rawValue: 1 << 3)
-    }
   }
 
   /// `struct vfio_irq_set` up to its data.
@@ -99,28 +54,6 @@ extension Mainline {
     public var count: UInt32 = 0
 
     public init() {}
-
-    /// `VFIO_IRQ_SET_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// No data.
-      public static let none = Flags(rawValue: 1 << 0)
-      /// A byte each, not 0 for yes.
-      public static let bool = Flags(rawValue: 1 << 1)
-      /// An `Int32` each, a descriptor or -1 for none.
-      public static let eventfd = Flags(rawValue: 1 << 2)
-      public static let mask = Flags(rawValue: 1 << 3)
-      public static let unmask = Flags(rawValue: 1 << 4)
-      public static let trigger = Flags(rawValue: 1 << 5)
-
-      public static let data: Flags = [.none, .bool, .eventfd]
-      public static let actions: Flags = [.mask, .unmask, .trigger]
-    }
   }
 
   /// `struct vfio_device_ioeventfd` without the gap at its end.
@@ -134,18 +67,6 @@ extension Mainline {
     public var fd: Int32 = 0
 
     public init() {}
-
-    /// `VFIO_DEVICE_IOEVENTFD_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// The width of the write, in bytes, is the raw value.
-      public static let sizes = Flags(rawValue: 0xf)
-    }
   }
 
   /// `struct vfio_device_low_power_entry_with_wakeup`.
@@ -162,19 +83,62 @@ extension Mainline {
     public var flags: Flags = []
 
     public init() {}
-
-    /// The feature in the low 16 bits, and `VFIO_DEVICE_FEATURE_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      public static let feature = Flags(rawValue: 0xffff)
-      public static let get = Flags(rawValue: 1 << 16)
-      public static let set = Flags(rawValue: 1 << 17)
-      public static let probe = Flags(rawValue: 1 << 18)
-    }
   }
+}
+
+/// `VFIO_DEVICE_FLAGS_*`.
+extension ArgumentFlags<Mainline.DeviceInfo> {
+  /// The device can be reset.
+  public static var reset: Self { .bit(0) }
+  /// A PCI device.
+  public static var pci: Self { .bit(1) }
+}
+
+/// `VFIO_REGION_INFO_FLAG_*`.
+extension ArgumentFlags<Mainline.RegionInfo> {
+  public static var read: Self { .bit(0) }
+  public static var write: Self { .bit(1) }
+  /// The region can be mapped.
+  public static var mmap: Self { .bit(2) }
+  public static var caps: Self { .bit(3) }
+}
+
+/// `VFIO_IRQ_INFO_*`.
+extension ArgumentFlags<Mainline.IRQInfo> {
+  public static var eventfd: Self { .bit(0) }
+  public static var maskable: Self { .bit(1) }
+  /// Masked when it is signalled.
+  public static var automasked: Self { .bit(2) }
+  /// More vectors need it disabled first.
+  public static var noResize: Self { .bit(3) }
+}
+
+/// `VFIO_IRQ_SET_*`.
+extension ArgumentFlags<Mainline.IRQSet> {
+  /// No data.
+  public static var none: Self { .bit(0) }
+  /// A byte each, not 0 for yes.
+  public static var bool: Self { .bit(1) }
+  /// An `Int32` each, a descriptor or -1 for none.
+  public static var eventfd: Self { .bit(2) }
+  public static var mask: Self { .bit(3) }
+  public static var unmask: Self { .bit(4) }
+  public static var trigger: Self { .bit(5) }
+
+  public static var data: Self { [.none, .bool, .eventfd] }
+  public static var actions: Self { [.mask, .unmask, .trigger] }
+}
+
+/// `VFIO_DEVICE_IOEVENTFD_*`.
+extension ArgumentFlags<Mainline.IOEventFD> {
+  /// The width of the write, in bytes, is the raw value.
+  public static var sizes: Self { Self(rawValue: 0xf) }
+}
+
+/// The feature in the low 16 bits, and `VFIO_DEVICE_FEATURE_*`.
+extension ArgumentFlags<Mainline.DeviceFeature> {
+  public static var feature: Self { Self(rawValue: 0xffff) }
+  public static var get: Self { .bit(16) }
+  public static var set: Self { .bit(17) }
+  public static var probe: Self { .bit(18) }
 }

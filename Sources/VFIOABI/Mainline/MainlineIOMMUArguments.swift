@@ -13,18 +13,6 @@ extension Mainline {
     /// Bytes of the whole structure: where capabilities begin.
     public static let fullSize = 24
 
-    /// `VFIO_IOMMU_INFO_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      public static let pgsizes = Flags(rawValue: 1 << 0)
-      public static let caps = Flags(rawValue: 1 << 1)
-    }
-
     /// `VFIO_IOMMU_TYPE1_INFO_CAP_*`.
     public enum Capability {
       public static let iovaRange: UInt16 = 1
@@ -45,24 +33,6 @@ extension Mainline {
     public var size: UInt64 = 0
 
     public init() {}
-
-    /// `VFIO_DMA_MAP_FLAG_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// The device may read.
-      public static let read = Flags(rawValue: 1 << 0)
-      /// The device may write.
-      public static let write = Flags(rawValue: 1 << 1)
-      /// Gives a mapping whose address was taken away another one.
-      public static let vaddr = Flags(rawValue: 1 << 2)
-
-      public static let all: Flags = [.read, .write, .vaddr]
-    }
   }
 
   /// `struct vfio_iommu_type1_dma_unmap` up to its data.
@@ -74,24 +44,6 @@ extension Mainline {
     public var size: UInt64 = 0
 
     public init() {}
-
-    /// `VFIO_DMA_UNMAP_FLAG_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      /// A `Bitmap` follows.
-      public static let getDirtyBitmap = Flags(rawValue: 1 << 0)
-      /// Everything; `iova` and `size` are 0.
-      public static let all = Flags(rawValue: 1 << 1)
-      /// Takes only the addresses in client memory away.
-      public static let vaddr = Flags(rawValue: 1 << 2)
-
-      public static let known: Flags = [.getDirtyBitmap, .all, .vaddr]
-    }
   }
 
   /// `struct vfio_bitmap`.
@@ -112,20 +64,6 @@ extension Mainline {
     public var flags: Flags = []
 
     public init() {}
-
-    /// `VFIO_IOMMU_DIRTY_PAGES_FLAG_*`.
-    public struct Flags: OptionSet, BitwiseCopyable, Sendable {
-      public let rawValue: UInt32
-
-      public init(rawValue: UInt32) {
-        self.rawValue = rawValue
-      }
-
-      public static let start = Flags(rawValue: 1 << 0)
-      public static let stop = Flags(rawValue: 1 << 1)
-      /// A `DirtyRange` follows.
-      public static let getBitmap = Flags(rawValue: 1 << 2)
-    }
   }
 
   /// `struct vfio_iommu_type1_dirty_bitmap_get`.
@@ -137,4 +75,42 @@ extension Mainline {
 
     public init() {}
   }
+}
+
+/// `VFIO_IOMMU_INFO_*`.
+extension ArgumentFlags<Mainline.IOMMUInfo> {
+  public static var pgsizes: Self { .bit(0) }
+  public static var caps: Self { .bit(1) }
+}
+
+/// `VFIO_DMA_MAP_FLAG_*`.
+extension ArgumentFlags<Mainline.DMAMap> {
+  /// The device may read.
+  public static var read: Self { .bit(0) }
+  /// The device may write.
+  public static var write: Self { .bit(1) }
+  /// Gives a mapping whose address was taken away another one.
+  public static var vaddr: Self { .bit(2) }
+
+  public static var all: Self { [.read, .write, .vaddr] }
+}
+
+/// `VFIO_DMA_UNMAP_FLAG_*`.
+extension ArgumentFlags<Mainline.DMAUnmap> {
+  /// A `Bitmap` follows.
+  public static var getDirtyBitmap: Self { .bit(0) }
+  /// Everything; `iova` and `size` are 0.
+  public static var all: Self { .bit(1) }
+  /// Takes only the addresses in client memory away.
+  public static var vaddr: Self { .bit(2) }
+
+  public static var known: Self { [.getDirtyBitmap, .all, .vaddr] }
+}
+
+/// `VFIO_IOMMU_DIRTY_PAGES_FLAG_*`.
+extension ArgumentFlags<Mainline.DirtyPages> {
+  public static var start: Self { .bit(0) }
+  public static var stop: Self { .bit(1) }
+  /// A `DirtyRange` follows.
+  public static var getBitmap: Self { .bit(2) }
 }

@@ -153,14 +153,6 @@ extension DraftDevice {
   private func eventfds(
     _ header: Draft2011.IRQEventfds, _ argument: UInt64, _ client: any Client
   ) throws(Errno) -> [Int32] {
-    let first = ClientAddress(argument).advanced(by: UInt64(Draft2011.IRQEventfds.size))
-    var descriptors: [Int32] = []
-    for i in 0..<UInt64(header.count) {
-      guard let address = first?.advanced(by: i * 4) else { throw .badAddress }
-      var descriptor: Int32 = 0
-      try client.load(&descriptor, from: address)
-      descriptors.append(descriptor)
-    }
-    return descriptors
+    try client.array(Int(header.count), at: argument, offset: Draft2011.IRQEventfds.size)
   }
 }

@@ -41,12 +41,8 @@ extension MainlinePCIOps {
     if header.flags != 0 { throw .invalidArgument }
     guard let reset = neighbours(function) else { throw .operationNotSupportedByDevice }
     guard header.count > 0, header.count <= reset.functions.count else { throw .invalidArgument }
-    var descriptors: [Int32] = []
-    for i in 0..<Int(header.count) {
-      var descriptor: Int32 = 0
-      try client.load(&descriptor, at: argument, offset: Mainline.HotReset.size + 4 * i)
-      descriptors.append(descriptor)
-    }
+    let descriptors: [Int32] = try client.array(
+      Int(header.count), at: argument, offset: Mainline.HotReset.size)
     var groups: Set<GroupID> = []
     for descriptor in descriptors {
       guard let group = try client.file(descriptor) as? MainlineGroupFile else {

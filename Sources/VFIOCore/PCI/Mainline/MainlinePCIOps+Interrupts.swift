@@ -42,22 +42,13 @@ extension MainlinePCIOps {
   ) throws(Errno) -> Data {
     let room = Int(header.argsz) - Mainline.IRQSet.size
     let count = Int(header.count)
-    func bytes(_ size: Int) throws(Errno) -> [UInt8] {
-      guard room >= count * size else { throw .invalidArgument }
-      guard let start = ClientAddress(argument).advanced(by: UInt64(Mainline.IRQSet.size)) else {
-        throw .badAddress
-      }
-      return try client.loadBytes(count * size, from: start)
-    }
     switch header.flags.intersection(.data) {
     case .none: return .none
-    case .bool: return .bools(try bytes(1).map { $0 != 0 })
-    case .eventfd:
-      let bytes = try bytes(4)
-      return .eventfds(
-        stride(from: 0, to: bytes.count, by: 4).map { i in
-          (0..<4).reduce(0) { $0 | Int32(truncatingIfNeeded: UInt32(bytes[i + $1]) << (8 * $1)) }
-        })
+    case .bool where room >= count:
+      let bytes: [UInt8] = try client.array(count, at: argument, offset: Mainline.IRQSet.size)
+      return .bools(bytes.map { $0 != 0 })
+    case .eventfd where room >= count * MemoryLayout<Int32>.size:
+      return .eventfds(try client.array(count, at: argument, offset: Mainline.IRQSet.size))
     default: throw .invalidArgument
     }
   }
