@@ -1,4 +1,3 @@
-import SoftIOMMU
 import Synchronization
 import SystemPackage
 
@@ -34,9 +33,10 @@ final class BusDevices<State: BusState>: Sendable {
 
   /// Makes a device known, to vfio as well. In a group in use vfio claims it.
   ///
+  /// - Parameter mainline: how the bus driver serves it to clients of today's API.
   /// - Throws: `EEXIST` when the address is taken, and as `checkRoom`.
   func enumerate(
-    _ slot: Slot, at address: Address, ops: any DeviceOps, port: DomainPort
+    _ slot: Slot, at address: Address, mainline: (any DeviceOps)? = nil
   ) throws(BusError) {
     try withLock { state throws(BusError) in
       try state.checkRoom(at: address)
@@ -45,8 +45,12 @@ final class BusDevices<State: BusState>: Sendable {
       state.slots[address] = slot
       if case .host(let name) = slot.initialDriver { state.hostDrivers.insert(name) }
     }
+    let ops = BusOps<State.Hardware>(mainline: mainline) { [weak self] device throws(Errno) in
+      try self?.claim(device)
+    }
     do throws(Errno) {
-      try vfio.addDevice(slot.device, ops: ops, port: port, hasIOMMU: slot.hasIOMMU)
+      try vfio.addDevice(
+        slot.device, ops: ops, port: slot.hardware.domainPort, hasIOMMU: slot.hasIOMMU)
     } catch {
       withLock { $0.slots[address] = nil }
       throw BusError(error, "vfio did not take \(address): \(error)")
@@ -108,7 +112,7 @@ final class BusDevices<State: BusState>: Sendable {
         throw BusError(.resourceBusy, "\(address) has a driver or is about to")
       }
       if case .host(let name) = driver { state.hostDrivers.insert(name) }
-      let data = State.data(for: slot.hardware)
+      let data = BoundHardware(slot.hardware)
       state.slots[address]?.driver = driver
       state.slots[address]?.isInTransit = driver != .none
       state.slots[address]?.data = driver == .vfio ? data : nil
@@ -131,7 +135,7 @@ final class BusDevices<State: BusState>: Sendable {
   }
 
   /// A device came into a group in use: vfio takes it, and nobody else can have got it before.
-  func claim(_ device: Device) throws(Errno) {
+  private func claim(_ device: Device) throws(Errno) {
     let address = withLock { state in state.slots.first { $0.value.device == device }?.key }
     guard let address else { throw .operationNotSupportedByDevice }
     do throws(BusError) {

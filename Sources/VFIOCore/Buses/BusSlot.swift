@@ -15,7 +15,7 @@ public enum Departure: Sendable {
 }
 
 /// A device's place on its bus, and who has it.
-struct BusSlot<Hardware: Sendable>: Sendable {
+struct BusSlot<Hardware: BusHardware>: Sendable {
   var hardware: Hardware
   var device: Device
   /// Whether an IOMMU stands between it and memory.
@@ -47,7 +47,7 @@ struct BusSlot<Hardware: Sendable>: Sendable {
 /// What a bus keeps under its lock.
 protocol BusState: Sendable {
   associatedtype Address: Comparable & Hashable & Sendable & CustomStringConvertible
-  associatedtype Hardware: Sendable
+  associatedtype Hardware: BusHardware
 
   var slots: [Address: BusSlot<Hardware>] { get set }
   /// The drivers of the host that devices were plugged in for or bound to, by name.
@@ -58,9 +58,6 @@ protocol BusState: Sendable {
 
   /// The device has left the bus, and `slots`.
   mutating func departed(_ slot: BusSlot<Hardware>, from address: Address)
-
-  /// What vfio gets with a device that it has: something new at each bind.
-  static func data(for hardware: Hardware) -> DeviceData
 }
 
 extension BusState {

@@ -42,8 +42,6 @@ public final class PCIBus: Sendable {
     var hostDrivers: Set<String> = []
     var layout = PCIAddressSpaceLayout()
     var sharedMemories = PCISharedMemories()
-
-    static func data(for function: PCIFunction) -> DeviceData { PCIDeviceData(function) }
   }
 
   let devices: BusDevices<State>
@@ -105,10 +103,7 @@ public final class PCIBus: Sendable {
   /// Makes a function that is plugged in known, to vfio as well.
   func enumerate(_ slot: Slot, at address: PCIAddress) throws(PCIBusError) {
     let mainline = MainlinePCIOps { [weak self] in self?.busReset(of: $0) }
-    let ops = PCIOps(mainline: mainline) { [weak devices] device throws(Errno) in
-      try devices?.claim(device)
-    }
-    try devices.enumerate(slot, at: address, ops: ops, port: slot.function.pins.domainPort)
+    try devices.enumerate(slot, at: address, mainline: mainline)
   }
 
   /// Lets a driver take a function that nobody has.

@@ -1,9 +1,31 @@
 import ClientAccess
+import SoftIOMMU
 import SystemPackage
 import VFIOABI
 
 /// What the draft ABI says of a PCI function; the indexes are those of `PCIRegion` and `PCIInterrupt`.
-extension PCIFunction: DraftDevice {
+extension PCIFunction: BusHardware {
+  var domainPort: DomainPort { pins.domainPort }
+
+  func read(
+    _ place: RegionOffset, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(Errno) -> Int {
+    try read(region(place.index), at: place.offset, into: buffer)
+  }
+
+  func write(_ place: RegionOffset, from buffer: UnsafeRawBufferPointer) throws(Errno) -> Int {
+    try write(region(place.index), at: place.offset, from: buffer)
+  }
+
+  private func region(_ index: UInt32) throws(Errno) -> PCIRegion {
+    guard let region = PCIRegion(rawValue: index) else { throw .invalidArgument }
+    return region
+  }
+
+  func map(_ request: MapRequest) throws(Errno) -> MapBacking {
+    try map(request, sparesMSIX: true)
+  }
+
   var flags: Draft2011.DeviceInfo.Flags { hasReset ? [.pci, .reset] : .pci }
   var regionCount: Int { PCIRegion.allCases.count }
   var interruptCount: Int { PCIInterrupt.allCases.count }

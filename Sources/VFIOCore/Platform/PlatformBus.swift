@@ -38,8 +38,6 @@ public final class PlatformBus: Sendable {
     }
 
     func departed(_ slot: BusSlot<PlatformDevice>, from name: String) {}
-
-    static func data(for device: PlatformDevice) -> DeviceData { PlatformDeviceData(device) }
   }
 
   private let slots: BusDevices<State>
@@ -87,10 +85,7 @@ public final class PlatformBus: Sendable {
     } catch {
       throw BusError(error, "there is no memory for \(kind.name) \(name): \(error)")
     }
-    let ops = PlatformOps { [weak slots] device throws(Errno) in try slots?.claim(device) }
-    try slots.enumerate(
-      BusSlot(platform, device: device, initialDriver: driver), at: name, ops: ops,
-      port: platform.pins.domainPort)
+    try slots.enumerate(BusSlot(platform, device: device, initialDriver: driver), at: name)
     try slots.bindInitially(name)
   }
 

@@ -6,9 +6,8 @@ import SystemPackage
 import VFIOABI
 
 /// A platform device: what its model drives, and how vfio-platform gives a client access to it.
-final class PlatformDevice: DraftDevice, LineInterrupts {
+final class PlatformDevice: BusHardware, LineInterrupts {
   let kind: PlatformDeviceKind
-  /// What is behind the regions that are RAM, nil where none is.
   let memory: RegionMemory?
   let pins: PlatformPins
   private let model: any PlatformDeviceModel
@@ -28,6 +27,8 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
     model = kind.make(pins)
   }
 
+  var domainPort: DomainPort { pins.domainPort }
+
   func open() {
     openCount.withLock { count in
       count += 1
@@ -35,7 +36,7 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
     }
   }
 
-  /// A descriptor is gone; the last one disables the interrupts, drops their eventfds and stops the device.
+  /// The last descriptor that is closed disables the interrupts, drops their eventfds and stops the device.
   func close() {
     openCount.withLock { count in
       count -= 1
@@ -45,9 +46,6 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
     }
   }
 
-  /// Reads at `offset` of a region, short across its end.
-  ///
-  /// - Throws: `EINVAL` at or past the end, and for a region that is not there.
   func read(
     _ place: RegionOffset, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> Int {
@@ -64,7 +62,6 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
     return count
   }
 
-  /// Writes at `offset` of a region, short across its end; throws as `read`, and for a read-only region.
   func write(
     _ place: RegionOffset, from buffer: UnsafeRawBufferPointer
   ) throws(Errno) -> Int {
@@ -82,9 +79,7 @@ final class PlatformDevice: DraftDevice, LineInterrupts {
     return count
   }
 
-  /// Answers a client that wants to map a part of the device descriptor.
-  ///
-  /// - Throws: `EINVAL` for what is not RAM that is writable, in whole pages.
+  /// Maps RAM that is writable, in whole pages.
   func map(_ request: MapRequest) throws(Errno) -> MapBacking {
     guard let memory else { throw .invalidArgument }
     return try memory.backing(request, areas: mappableAreas)

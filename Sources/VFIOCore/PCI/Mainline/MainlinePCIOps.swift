@@ -27,7 +27,7 @@ final class MainlinePCIOps: DeviceOps {
   }
 
   func release(_ data: DeviceData) {
-    (data as? PCIDeviceData)?.function.close()
+    (data as? BoundHardware<PCIFunction>)?.hardware.close()
   }
 
   func read(
@@ -55,7 +55,7 @@ final class MainlinePCIOps: DeviceOps {
   }
 
   func memory(_ data: DeviceData) -> SharedMemory? {
-    (data as? PCIDeviceData)?.function.memory?.file
+    (data as? BoundHardware<PCIFunction>)?.hardware.memory?.file
   }
 
   func mmap(_ data: DeviceData, _ request: MapRequest) throws(Errno) -> MapBacking {
@@ -86,7 +86,7 @@ final class MainlinePCIOps: DeviceOps {
   }
 
   func request(_ data: DeviceData) {
-    (data as? PCIDeviceData)?.function.events.signal(.request)
+    (data as? BoundHardware<PCIFunction>)?.hardware.events.signal(.request)
   }
 
   func ioctl(
@@ -110,8 +110,8 @@ final class MainlinePCIOps: DeviceOps {
   }
 
   private func function(_ data: DeviceData) throws(Errno) -> PCIFunction {
-    guard let data = data as? PCIDeviceData else { throw .invalidArgument }
-    return data.function
+    guard let data = data as? BoundHardware<PCIFunction> else { throw .invalidArgument }
+    return data.hardware
   }
 
   /// - Throws: `EINVAL` for a region that there is not, before any look at the length.
