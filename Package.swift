@@ -128,11 +128,10 @@ let package = Package(
     .testTarget(
       name: "FUSESessionsTests", dependencies: ["CFuse3", "FUSESessions", "Threads"],
       swiftSettings: swift),
-    .testTarget(
-      name: "VFIOABITests", dependencies: ["CVFIO2011", "VFIOABI"], swiftSettings: swift),
     .target(name: "CVFIOLinux", path: "Tests/CVFIOLinux", cSettings: c),
     .testTarget(
-      name: "MainlineABITests", dependencies: ["CVFIOLinux", "VFIOABI"], swiftSettings: swift),
+      name: "VFIOABITests", dependencies: ["CVFIO2011", "CVFIOLinux", "VFIOABI"],
+      swiftSettings: swift),
     .testTarget(
       name: "SoftIOMMUTests",
       dependencies: [

@@ -29,55 +29,6 @@ struct Draft2011Tests {
     #expect(Draft2011.Request.allCases.count == 15)
   }
 
-  @Test func sizes() {
-    #expect(Draft2011.GroupInfo.size == 8)
-    #expect(Draft2011.IOMMUInfo.size == 32)
-    #expect(Draft2011.DMAMap.size == 32)
-    #expect(Draft2011.DMAUnmap.size == 24)
-    #expect(Draft2011.DeviceInfo.size == 16)
-    #expect(Draft2011.RegionInfo.size == 32)
-    #expect(Draft2011.IRQInfo.size == 16)
-    #expect(Draft2011.IRQEventfds.size == 16)
-    #expect(Draft2011.UnmaskIRQ.size == 16)
-  }
-
-  @Test func groupInfoOffsets() {
-    #expect(MemoryLayout<Draft2011.GroupInfo>.offset(of: \.argsz) == 0)
-    #expect(MemoryLayout<Draft2011.GroupInfo>.offset(of: \.flags) == 4)
-  }
-
-  @Test func iommuOffsets() {
-    #expect(MemoryLayout<Draft2011.IOMMUInfo>.offset(of: \.flags) == 4)
-    #expect(MemoryLayout<Draft2011.IOMMUInfo>.offset(of: \.iovaMax) == 8)
-    #expect(MemoryLayout<Draft2011.IOMMUInfo>.offset(of: \.iovaMin) == 16)
-    #expect(MemoryLayout<Draft2011.IOMMUInfo>.offset(of: \.pgsizeBitmap) == 24)
-    #expect(MemoryLayout<Draft2011.DMAMap>.offset(of: \.flags) == 4)
-    #expect(MemoryLayout<Draft2011.DMAMap>.offset(of: \.vaddr) == 8)
-    #expect(MemoryLayout<Draft2011.DMAMap>.offset(of: \.iova) == 16)
-    #expect(MemoryLayout<Draft2011.DMAMap>.offset(of: \.size) == 24)
-    #expect(MemoryLayout<Draft2011.DMAUnmap>.offset(of: \.flags) == 4)
-    #expect(MemoryLayout<Draft2011.DMAUnmap>.offset(of: \.iova) == 8)
-    #expect(MemoryLayout<Draft2011.DMAUnmap>.offset(of: \.size) == 16)
-  }
-
-  @Test func deviceOffsets() {
-    #expect(MemoryLayout<Draft2011.DeviceInfo>.offset(of: \.flags) == 4)
-    #expect(MemoryLayout<Draft2011.DeviceInfo>.offset(of: \.numRegions) == 8)
-    #expect(MemoryLayout<Draft2011.DeviceInfo>.offset(of: \.numIRQs) == 12)
-    #expect(MemoryLayout<Draft2011.RegionInfo>.offset(of: \.flags) == 4)
-    #expect(MemoryLayout<Draft2011.RegionInfo>.offset(of: \.index) == 8)
-    #expect(MemoryLayout<Draft2011.RegionInfo>.offset(of: \.resv) == 12)
-    #expect(MemoryLayout<Draft2011.RegionInfo>.offset(of: \.size) == 16)
-    #expect(MemoryLayout<Draft2011.RegionInfo>.offset(of: \.offset) == 24)
-    #expect(MemoryLayout<Draft2011.IRQInfo>.offset(of: \.flags) == 4)
-    #expect(MemoryLayout<Draft2011.IRQInfo>.offset(of: \.index) == 8)
-    #expect(MemoryLayout<Draft2011.IRQInfo>.offset(of: \.count) == 12)
-    #expect(MemoryLayout<Draft2011.IRQEventfds>.offset(of: \.index) == 8)
-    #expect(MemoryLayout<Draft2011.IRQEventfds>.offset(of: \.count) == 12)
-    #expect(MemoryLayout<Draft2011.UnmaskIRQ>.offset(of: \.index) == 8)
-    #expect(MemoryLayout<Draft2011.UnmaskIRQ>.offset(of: \.subindex) == 12)
-  }
-
   @Test func flags() {
     #expect(Draft2011.GroupInfo.Flags.viable.rawValue == 1)
     #expect(Draft2011.GroupInfo.Flags.mmLocked.rawValue == 2)

@@ -77,19 +77,4 @@ import VFIOABI
     same(\Draft2011.UnmaskIRQ.index, \vfio_unmask_irq.index)
     same(\Draft2011.UnmaskIRQ.subindex, \vfio_unmask_irq.subindex)
   }
-
-  private func same<Ours, Theirs>(_: Ours.Type, _: Theirs.Type) {
-    #expect(MemoryLayout<Ours>.size == MemoryLayout<Theirs>.size)
-  }
-
-  private func same<Ours, A, Theirs, B>(
-    _ ours: KeyPath<Ours, A>, _ theirs: KeyPath<Theirs, B>
-  ) {
-    let (our, their) = (
-      MemoryLayout<Ours>.offset(of: ours), MemoryLayout<Theirs>.offset(of: theirs)
-    )
-    #expect(our != nil)
-    #expect(our == their, "\(ours)")
-    #expect(MemoryLayout<A>.size == MemoryLayout<B>.size, "\(ours)")
-  }
 }

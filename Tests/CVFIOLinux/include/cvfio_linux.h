@@ -16,5 +16,6 @@ extern const unsigned cvfio_container_requests[7];
 extern const unsigned cvfio_group_requests[4];
 extern const unsigned cvfio_device_requests[9];
 extern const unsigned cvfio_extensions[10];
+extern const unsigned cvfio_flags[34];
 
 #endif

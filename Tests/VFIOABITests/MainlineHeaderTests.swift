@@ -12,6 +12,24 @@ import VFIOABI
     #expect(Mainline.apiVersion == VFIO_API_VERSION)
   }
 
+  @Test func flags() {
+    func bits<Argument>(_ flags: [ArgumentFlags<Argument>]) -> [UInt32] { flags.map(\.rawValue) }
+    let ours: [[UInt32]] = [
+      bits([.viable, .containerSet] as [Mainline.GroupStatus.Flags]),
+      bits([.reset, .pci] as [Mainline.DeviceInfo.Flags]),
+      bits([.read, .write, .mmap, .caps] as [Mainline.RegionInfo.Flags]),
+      bits([.eventfd, .maskable, .automasked, .noResize] as [Mainline.IRQInfo.Flags]),
+      bits([.none, .bool, .eventfd, .mask, .unmask, .trigger] as [Mainline.IRQSet.Flags]),
+      bits([.sizes] as [Mainline.IOEventFD.Flags]),
+      bits([.feature, .get, .set, .probe] as [Mainline.DeviceFeature.Flags]),
+      bits([.pgsizes, .caps] as [Mainline.IOMMUInfo.Flags]),
+      bits([.read, .write, .vaddr] as [Mainline.DMAMap.Flags]),
+      bits([.getDirtyBitmap, .all, .vaddr] as [Mainline.DMAUnmap.Flags]),
+      bits([.start, .stop, .getBitmap] as [Mainline.DirtyPages.Flags]),
+    ]
+    same(ours.flatMap(\.self), cvfio_flags)
+  }
+
   @Test func groupStatus() {
     same(Mainline.GroupStatus.self, vfio_group_status.self)
     same(\Mainline.GroupStatus.argsz, \vfio_group_status.argsz)
@@ -129,26 +147,5 @@ import VFIOABI
     #expect(
       chain.bytes(at: 24)
         == [2, 0, 1, 0, 36, 0, 0, 0, 1, 2, 3, 4] + [3, 0, 7, 0, 0, 0, 0, 0])
-  }
-
-  private func same<T>(_ ours: [UInt32], _ theirs: T) {
-    // SAFETY: a C array of unsigned comes as a tuple of them.
-    let numbers = withUnsafeBytes(of: theirs) { Array($0.bindMemory(to: UInt32.self)) }
-    #expect(ours == numbers)
-  }
-
-  private func same<Ours, Theirs>(_: Ours.Type, _: Theirs.Type) {
-    #expect(MemoryLayout<Ours>.size == MemoryLayout<Theirs>.size)
-  }
-
-  private func same<Ours, A, Theirs, B>(
-    _ ours: KeyPath<Ours, A>, _ theirs: KeyPath<Theirs, B>
-  ) {
-    let (our, their) = (
-      MemoryLayout<Ours>.offset(of: ours), MemoryLayout<Theirs>.offset(of: theirs)
-    )
-    #expect(our != nil)
-    #expect(our == their, "\(ours)")
-    #expect(MemoryLayout<A>.size == MemoryLayout<B>.size, "\(ours)")
   }
 }
