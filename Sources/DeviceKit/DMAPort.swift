@@ -58,6 +58,8 @@ public struct DMAFault: Error, Hashable, Sendable {
     case memoryGone
     /// An atomic access to memory that is not shared with us, or of a width or alignment that has none.
     case noAtomics
+    /// What it was a part of has ended (`DMATransfer`).
+    case ended
   }
 
   public var iova: IOVA
@@ -84,6 +86,7 @@ extension DMAFault: CustomStringConvertible {
     case .permission: "the mapping at IOVA \(iova) does not allow it"
     case .memoryGone: "the client's memory behind IOVA \(iova) is gone"
     case .noAtomics: "there is no atomic access to the memory at IOVA \(iova)"
+    case .ended: "the transfer had ended before IOVA \(iova)"
     }
   }
 }

@@ -204,22 +204,31 @@ struct PL081Tests {
     #expect(bench.scheduler.pending == 0)
   }
 
-  /// A transfer that began before a reset, or before its channel was disabled, has no effect after it.
-  @Test(arguments: [true, false]) func endFromOutside(byReset: Bool) {
+  enum End: CaseIterable, Sendable {
+    case reset, disable
+    /// The last client has gone: what is written after it may reach the next one's memory.
+    case stop
+  }
+
+  /// A transfer that began before its end from outside has no effect after it, however long its read took.
+  @Test(arguments: End.allCases) func endFromOutside(by end: End) {
     let device = device
+    bench[0..<16] = [UInt8](repeating: 7, count: 16)
     bench.state.withLock { state in
       state.onRead = {
-        if byReset {
-          device.reset()
-        } else {
-          device.write(region: 0, offset: 0x110, width: .dword, value: 0)
+        switch end {
+        case .reset: device.reset()
+        case .disable: device.write(region: 0, offset: 0x110, width: .dword, value: 0)
+        case .stop: device.stop()
         }
       }
     }
     start(from: 0, to: 0x100, words(4) | interrupts)
     run()
     #expect(get(0x14) == 0)
-    #expect(get(0x10c) == (byReset ? 0 : words(4) | interrupts))
+    #expect(get(0x10c) == (end == .reset ? 0 : words(4) | interrupts))
     #expect(bench.wires == [false, false, false])
+    #expect(bench[0x100..<0x110] == [UInt8](repeating: 0, count: 16))
+    #expect(bench.state.withLock { $0.reports } == [])
   }
 }

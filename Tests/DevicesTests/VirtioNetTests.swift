@@ -248,6 +248,26 @@ struct VirtioNetTests {
     #expect(bench.read(0x13, .byte) == 0)
   }
 
+  /// A client that goes takes bus mastering along. The next one turns it on again: what the first one's driver
+  /// has begun must not reach its memory, however long an access of it took.
+  @Test(arguments: 1...9) func busMasteringOffAndOnInTheMiddleEndsIt(at transfer: Int) {
+    var bench = VirtioNetBench()
+    bench.offerRoom(0, at: 0x8000)
+    bench.queueFrame(0, at: 0x9000, frame)
+    bench.port.set(
+      \.onTransfer,
+      { [net = bench.net, port = bench.port] in
+        guard port[\.transfers] + 1 == transfer else { return }
+        net.busMasterChanged(isEnabled: false)
+        net.busMasterChanged(isEnabled: true)
+      })
+    bench.notify()
+    #expect(bench.port[\.transfers] == transfer)
+    #expect(bench.usedIndex(bench.receive) == 0)
+    #expect(bench.usedIndex(bench.transmit) == 0)
+    #expect(bench.port[\.reports] == [])
+  }
+
   @Test func notificationsWhileItMovesAreNotLost() {
     var bench = VirtioNetBench()
     bench.offerRoom(0, at: 0x8000)

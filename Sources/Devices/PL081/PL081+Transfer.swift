@@ -9,8 +9,9 @@ extension PL081 {
     let next = state.withLock { $0.nextChannel() }
     if let next {
       // Client memory may keep this waiting: no lock is held.
-      let (after, failure) = transfer(next.channel)
-      if let failure { port.report("pl081 channel \(next.index): \(failure)") }
+      let dma = DMATransfer(port.dma) { [weak self] in self?.isCurrent(next) != true }
+      let (after, failure) = transfer(next.channel, dma)
+      if let failure, isCurrent(next) { port.report("pl081 channel \(next.index): \(failure)") }
       state.withLock { state in
         // Somebody ended it meanwhile.
         let now = state.channels[next.index]
@@ -35,12 +36,19 @@ extension PL081 {
     if goesOn { port.after(Self.duration) { [weak self] in self?.move() } }
   }
 
+  /// Whether nobody has ended what the channel does.
+  private func isCurrent(_ turn: (index: Int, channel: PL081Channel)) -> Bool {
+    state.withLock { $0.channels[turn.index].generation == turn.channel.generation }
+  }
+
   /// Moves what one item says, and loads the next.
   ///
   /// - Returns: the channel as it is then, disabled after the last item and after a failure, with what failed.
-  private func transfer(_ before: PL081Channel) -> (PL081Channel, failure: String?) {
+  private func transfer(
+    _ before: PL081Channel, _ dma: DMATransfer
+  ) -> (PL081Channel, failure: String?) {
     var channel = before
-    if let failure = copy(channel) {
+    if let failure = copy(channel, dma) {
       channel.disable()
       return (channel, failure)
     }
@@ -49,7 +57,7 @@ extension PL081 {
       channel.disable()
       return (channel, nil)
     }
-    let (item, fault) = port.dma.read(IOVA(UInt64(channel.list)), count: PL081Channel.itemSize)
+    let (item, fault) = dma.read(IOVA(UInt64(channel.list)), count: PL081Channel.itemSize)
     if let fault {
       channel.disable()
       return (channel, "its list met a DMA fault: \(fault)")
@@ -59,21 +67,21 @@ extension PL081 {
   }
 
   /// - Returns: what failed.
-  private func copy(_ channel: PL081Channel) -> String? {
+  private func copy(_ channel: PL081Channel, _ dma: DMATransfer) -> String? {
     guard let from = channel.sourceWidth, let to = channel.destinationWidth,
       channel.byteCount % to == 0, Int(channel.source) % from == 0,
       Int(channel.destination) % to == 0
     else { return "widths, addresses and size do not fit together" }
     if channel.byteCount == 0 { return nil }
     let count = channel.incrementsSource ? channel.byteCount : from
-    var (bytes, fault) = port.dma.read(IOVA(UInt64(channel.source)), count: count)
+    var (bytes, fault) = dma.read(IOVA(UInt64(channel.source)), count: count)
     if !channel.incrementsSource {
       bytes = Array(repeatElement(bytes, count: channel.byteCount / from).joined())
     }
     if fault == nil {
       // Each word goes to the same place: the last one stays.
       if !channel.incrementsDestination { bytes = Array(bytes.suffix(to)) }
-      fault = port.dma.write(IOVA(UInt64(channel.destination)), bytes)
+      fault = dma.write(IOVA(UInt64(channel.destination)), bytes)
     }
     return fault.map { "its transfer met a DMA fault: \($0)" }
   }

@@ -25,12 +25,19 @@ extension VirtioNet {
   /// One turn of it; the next one waits behind the work of others.
   private func moveFrames() {
     guard var turn = nextTurn() else { return }
+    let generation = turn.generation
+    let isOver = { @Sendable [weak self] in
+      self?.state.withLock { $0.generation != generation } ?? true
+    }
     do throws(VirtQueueFlaw) {
-      let interrupts = try move(&turn)
+      // Nothing more to or from memory that the driver has taken back.
+      let interrupts = try move(&turn, DMATransfer(port.dma, isOver: isOver))
       end(turn, interrupts: interrupts)
     } catch {
       // The queues stay as they were: a driver that goes on like this is told again.
-      port.report("virtio-net stopped at what its driver put into a queue: \(error)")
+      if !isOver() {
+        port.report("virtio-net stopped at what its driver put into a queue: \(error)")
+      }
     }
     port.after(.zero) { [weak self] in self?.moveFrames() }
   }
@@ -62,20 +69,17 @@ extension VirtioNet {
   /// Moves frames; those that find no room to be received are lost, as on a wire.
   ///
   /// - Returns: whether the driver wants to be interrupted.
-  private func move(_ turn: inout Turn) throws(VirtQueueFlaw) -> Bool {
-    var sent = try VirtQueuePass(turn.transmit, port.dma)
-    var received = turn.receive.isReady ? try VirtQueuePass(turn.receive, port.dma) : nil
+  private func move(_ turn: inout Turn, _ dma: DMATransfer) throws(VirtQueueFlaw) -> Bool {
+    var sent = try VirtQueuePass(turn.transmit, dma)
+    var received = turn.receive.isReady ? try VirtQueuePass(turn.receive, dma) : nil
     while let chain = try sent.next() {
-      // Nothing more to or from memory that the driver has taken back.
-      guard state.withLock({ $0.generation == turn.generation }) else { return false }
-      let bytes = try chain.read(port.dma, atMost: Self.headerSize + Self.maximumFrame)
+      let bytes = try chain.read(dma, atMost: Self.headerSize + Self.maximumFrame)
       sent.giveBack(chain, written: 0)
       guard bytes.count > Self.headerSize, let room = try received?.next() else { continue }
       let header = [UInt8](repeating: 0, count: Self.headerSize)
-      let written = try room.write(port.dma, header + bytes[Self.headerSize...])
+      let written = try room.write(dma, header + bytes[Self.headerSize...])
       received?.giveBack(room, written: written)
     }
-    guard state.withLock({ $0.generation == turn.generation }) else { return false }
     let wantsSent = try sent.finish()
     let wantsReceived = try received?.finish() ?? false
     turn.transmit = sent.queue

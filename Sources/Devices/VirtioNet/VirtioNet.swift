@@ -48,7 +48,7 @@ public final class VirtioNet: PCIFunctionModel {
     var isNotified = false
     /// Frames are moved right now. It outlives a reset: there is one engine.
     var isMoving = false
-    /// Counts resets: what was begun before one has no effect on the registers after it.
+    /// Counts what ends all that was begun before: resets, and bus mastering going off.
     var generation: UInt64 = 0
 
     /// - Returns: nil where there is no such queue.
@@ -118,6 +118,10 @@ public final class VirtioNet: PCIFunctionModel {
       state = State(isMoving: state.isMoving, generation: state.generation + 1)
       port.setINTx(asserted: false)
     }
+  }
+
+  public func busMasterChanged(isEnabled: Bool) {
+    if !isEnabled { state.withLock { $0.generation += 1 } }
   }
 
   private func configuration(at offset: UInt64, _ width: AccessWidth) -> UInt64 {
