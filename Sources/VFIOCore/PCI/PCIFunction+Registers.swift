@@ -48,7 +48,7 @@ extension PCIFunction {
 
   /// Whether the access is one of the model's as it is; pread and pwrite would cut one of 8 bytes in two.
   private func isWhole(_ region: PCIRegion, _ offset: UInt64, _ width: AccessWidth) -> Bool {
-    guard width == .qword, offset % 8 == 0 else { return false }
+    guard width == .qword, offset % 8 == 0, offset < size(of: region) else { return false }
     guard let msix = kind.description.msix else { return true }
     let bytes = offset..<(offset + 8)
     return
