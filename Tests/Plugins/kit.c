@@ -1,6 +1,7 @@
 /*
  * One device model for both of the daemon's buses: `kit-pci` and `kit-platform`.
- * Parameter `bare: 1` registers models of which nothing can be made.
+ * Parameter `bare: 1` registers models of which nothing can be made, `flat: 1`
+ * ones without RAM on PCI, so that their registers can be mapped.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -136,6 +137,7 @@ static int init(const struct vfio_plugin_parameter *parameters,
 		size_t num_parameters)
 {
 	bool bare = num_parameters && !strcmp(parameters[0].name, "bare");
+	bool flat = num_parameters && !strcmp(parameters[0].name, "flat");
 	struct vfio_device_region regions[KIT_RAM_REGION + 1] = {
 		[0] = { .size = 4096 },
 		[KIT_RAM_REGION] = {
@@ -153,7 +155,7 @@ static int init(const struct vfio_plugin_parameter *parameters,
 		.bars = {
 			[0] = { .size = 4096 },
 			[KIT_RAM_REGION] = {
-				.size = 4096, .flags = VFIO_PCI_BAR_RAM,
+				.size = flat ? 0 : 4096, .flags = VFIO_PCI_BAR_RAM,
 			},
 		},
 		.ops = bare ? &bare_ops : &ops,

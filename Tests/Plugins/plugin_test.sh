@@ -78,6 +78,20 @@ END
   client "a model that is not made, on platform" "$work/bare.yaml" "$build/kit_client" platform bare
 }
 
+# Registers of a plug-in's model that a client has mapped.
+flat() {
+  cat >"$work/flat.yaml" <<END
+plugins:
+  - { file: $build/kit.so, parameters: { flat: 1 } }
+buses:
+  - bus: pci
+    root: 0000:00
+    devices:
+      - { address: 0000:00:07.0, model: kit-pci, group: 7 }
+END
+  client mapped_client "$work/flat.yaml" "$build/mapped_client"
+}
+
 refusals() {
   local status file words
   while read -r status file words; do
@@ -97,5 +111,6 @@ refusals() {
 clients
 buses
 bare
+flat
 refusals
 finish
