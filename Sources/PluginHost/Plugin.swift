@@ -90,7 +90,7 @@ final class Plugin: Sendable {
       if life.isUnbinding { throw .resourceBusy }
       life.isUnbinding = true
     }
-    let wait = UnbindWait()
+    let unbind = PluginUnbind()
     do throws(Errno) {
       try vfio.unbindDevice(device.device) { data in
         let isGone = device.life.withLock { life in
@@ -98,13 +98,13 @@ final class Plugin: Sendable {
           return life.isDeleted
         }
         if isGone { self.registry.remove(device) }
-        wait.complete((data as? PluginData)?.bits ?? 0)
+        unbind.complete((data as? PluginData)?.bits ?? 0)
       }
     } catch {
       device.life.withLock { $0.isUnbinding = false }
       throw error
     }
-    return UnsafeMutableRawPointer(bitPattern: wait.wait())
+    return UnsafeMutableRawPointer(bitPattern: unbind.wait())
   }
 
   // MARK: - Models

@@ -1,8 +1,8 @@
 import Synchronization
 import Threads
 
-/// A thread's wait for an unbind.
-final class UnbindWait: Sendable {
+/// An unbind that a thread of a plug-in waits for.
+final class PluginUnbind: Sendable {
   private let semaphore = Semaphore()
   private let data = Mutex<UInt?>(nil)
 
