@@ -118,7 +118,7 @@ static _Noreturn void be_child(int socket, pid_t parent, const struct sock_filte
 int cl_launch(const struct sock_filter *filter, size_t length, char *const *argv,
 	      struct cl_child *child, int *step)
 {
-	struct message m;
+	struct message m = { 0, 0 };
 	pid_t parent = getpid();
 	int sockets[2];
 

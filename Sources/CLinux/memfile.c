@@ -19,13 +19,15 @@
 int cl_snapshot(const char *name, const void *bytes, size_t size)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC);
+	ssize_t n;
 	int error;
 
 	if (fd < 0)
 		return -errno;
-	if (size == 0 || pwrite(fd, bytes, size, 0) == (ssize_t)size)
+	n = pwrite(fd, bytes, size, 0);
+	if (n == (ssize_t)size)
 		return fd;
-	error = errno;
+	error = n < 0 ? errno : ENOSPC;
 	close(fd);
 	return -error;
 }

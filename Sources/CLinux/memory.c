@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -32,6 +34,17 @@ int cl_memlock_limit(pid_t pid, uint64_t *limit)
 	if (prlimit(pid, RLIMIT_MEMLOCK, NULL, &r) < 0)
 		return -errno;
 	*limit = r.rlim_cur == RLIM_INFINITY ? UINT64_MAX : r.rlim_cur;
+	return 0;
+}
+
+int cl_capabilities(pid_t tid, uint64_t *effective)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, tid };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	*effective = (uint64_t)data[1].effective << 32 | data[0].effective;
 	return 0;
 }
 

@@ -79,15 +79,7 @@ int cl_statx_of_path(const char *path, int flags, uint32_t mask, void *out)
 	return sizeof(s);
 }
 
-int cl_open_at(int at, const char *path, int flags)
-{
-	int fd = openat(at, path, flags | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* What stands for a device node. Anybody may make a character device of number 0:0 (since Linux
- * 5.8), and nobody can open it. */
+/* Anybody may make a character device of number 0:0 (since Linux 5.8), and nobody can open it. */
 int cl_make_node(const char *path, uint32_t mode)
 {
 	if (mknod(path, S_IFCHR | (mode & 0777), makedev(0, 0)) == 0 ||

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -109,15 +107,4 @@ int64_t cl_vma_map(int fd, uint64_t offset, uint64_t size, bool writable)
 void cl_vma_unmap(uint64_t address, uint64_t size)
 {
 	munmap((void *)(uintptr_t)address, size);
-}
-
-int cl_capabilities(pid_t tid, uint64_t *effective)
-{
-	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, tid };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -errno;
-	*effective = (uint64_t)data[1].effective << 32 | data[0].effective;
-	return 0;
 }

@@ -1,4 +1,5 @@
-/* Another process's memory and limits: process_vm_readv(2), process_vm_writev(2), prlimit(2). */
+/* Another process's memory, limits and rights: process_vm_readv(2), process_vm_writev(2), prlimit(2),
+ * capget(2). */
 #ifndef CL_MEMORY_H
 #define CL_MEMORY_H
 
@@ -11,6 +12,9 @@ ssize_t cl_process_vm_write(pid_t pid, const void *local, uint64_t remote, size_
 
 /* The soft RLIMIT_MEMLOCK of `pid`, in bytes; UINT64_MAX where there is none. */
 int cl_memlock_limit(pid_t pid, uint64_t *limit);
+
+/* The effective capabilities of `tid`. */
+int cl_capabilities(pid_t tid, uint64_t *effective);
 
 /* Up to `size` bytes of /proc/<tid>/auxv; gives their number. */
 ssize_t cl_auxiliary_vector(pid_t tid, void *buffer, size_t size);

@@ -20,9 +20,9 @@ int cl_statx_of_node(const struct cl_node *node, void *out);
 int cl_stat_of_path(const char *path, int flags, void *out);
 int cl_statx_of_path(const char *path, int flags, uint32_t mask, void *out);
 
-/* The same of a file in directory `at`. */
-int cl_open_at(int at, const char *path, int flags);
+/* Makes what stands for a device node. */
 int cl_make_node(const char *path, uint32_t mode);
+/* Removes a file, or a directory with all that is in it and can be removed. */
 int cl_remove_tree(const char *path);
 
 #endif

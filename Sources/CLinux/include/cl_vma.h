@@ -29,7 +29,4 @@ bool cl_vma_is_memory_file(int fd, uint32_t dev_major, uint32_t dev_minor, uint6
 int64_t cl_vma_map(int fd, uint64_t offset, uint64_t size, bool writable);
 void cl_vma_unmap(uint64_t address, uint64_t size);
 
-/* The effective capabilities of `tid`. */
-int cl_capabilities(pid_t tid, uint64_t *effective);
-
 #endif
