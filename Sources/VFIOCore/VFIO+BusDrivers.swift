@@ -98,6 +98,7 @@ extension VFIO {
   public func unbindDevice(
     _ device: Device, completion: @escaping @Sendable (DeviceData) -> Void
   ) throws(Errno) {
+    let unbind = Registry.PendingUnbind(completion)
     try update { registry, aftermath throws(Errno) in
       guard let member = registry.member(device), let data = member.data else {
         throw .invalidArgument
@@ -107,27 +108,27 @@ extension VFIO {
       // In a container it is the device alone that has to be let go.
       let isUsed = set?.container == nil ? set?.openCount ?? 0 > 0 : member.openCount > 0
       if isUsed {
-        registry.groups[device.group]?.devices[device.name]?.unbind = completion
+        registry.groups[device.group]?.devices[device.name]?.unbind = unbind
       } else {
         registry.unbind(device, &aftermath)
         aftermath.unbound.append((completion, data))
       }
     }
     logger.info("device unbinding", metadata: metadata(device))
-    requestBack(device)
+    requestBack(device, for: unbind)
   }
 
-  /// Asks the client that has the device for it, again and again while its unbind waits.
-  private func requestBack(_ device: Device) {
+  /// Asks the client that has the device for it, again and again while this unbind waits.
+  private func requestBack(_ device: Device, for unbind: Registry.PendingUnbind) {
     let waiting = look { registry -> (any DeviceOps, DeviceData)? in
-      guard let member = registry.member(device), member.unbind != nil, let data = member.data,
+      guard let member = registry.member(device), member.unbind === unbind, let data = member.data,
         let ops = member.ops.mainline, registry.containerSet(of: device.group) != nil
       else { return nil }
       return (ops, data)
     }
     guard let (ops, data) = waiting else { return }
     ops.request(data)
-    drains?.after(.seconds(10)) { [weak self] in self?.requestBack(device) }
+    drains?.after(.seconds(10)) { [weak self] in self?.requestBack(device, for: unbind) }
   }
 
   /// Takes back an unbind that waits, and a deletion with it: the device stays bound.
@@ -149,22 +150,18 @@ extension VFIO {
     return isCancelled
   }
 
-  /// Checks that a driver of the host may take the device now: a group in use stays whole.
-  ///
-  /// While no vfio bus driver has the device either, its group does not come into use by the draft's rules. So
-  /// a bus that gives a device to one driver at a time and asks under the same lock is not overtaken.
-  ///
-  /// - Throws: `ENODEV` when the device was never added, `EBUSY` when vfio has it or its group is in use.
-  public func checkHostMayTake(_ device: Device) throws(Errno) {
-    if let error = look({ $0.reasonToKeepHostFrom(device) }) { throw error }
-  }
-
   /// A driver of the host takes the device, which by today's rules alone makes its group unsafe for clients.
   ///
-  /// - Throws: as `checkHostMayTake`.
+  /// - Throws: `ENODEV` when the device was never added, `EBUSY` when vfio has it or its group is in use, which
+  ///   stays whole.
   public func hostTakes(_ device: Device) throws(Errno) {
     try update { registry, _ throws(Errno) in
-      if let error = registry.reasonToKeepHostFrom(device) { throw error }
+      guard let member = registry.member(device), let set = registry.set(of: device.group) else {
+        throw .operationNotSupportedByDevice
+      }
+      guard set.openCount == 0, set.container == nil, member.data == nil else {
+        throw .resourceBusy
+      }
       registry.groups[device.group]?.devices[device.name]?.hasHostDriver = true
     }
   }
@@ -178,14 +175,5 @@ extension VFIO {
 
   private func metadata(_ device: Device) -> Logger.Metadata {
     ["device": "\(device)", "group": "\(device.group)"]
-  }
-}
-
-extension Registry {
-  fileprivate func reasonToKeepHostFrom(_ device: Device) -> Errno? {
-    guard let member = member(device), let set = set(of: device.group) else {
-      return .operationNotSupportedByDevice
-    }
-    return set.openCount > 0 || set.container != nil || member.data != nil ? .resourceBusy : nil
   }
 }

@@ -34,11 +34,20 @@ struct Registry {
     /// Open descriptors.
     var openCount = 0
     /// An unbind that waits for the set to fall out of use.
-    var unbind: (@Sendable (DeviceData) -> Void)?
+    var unbind: PendingUnbind?
     /// Goes as soon as it is unbound.
     var isDeleted = false
     /// A driver of the host has it.
     var hasHostDriver = false
+  }
+
+  /// One call of `unbindDevice`.
+  final class PendingUnbind: Sendable {
+    let completion: @Sendable (DeviceData) -> Void
+
+    init(_ completion: @escaping @Sendable (DeviceData) -> Void) {
+      self.completion = completion
+    }
   }
 
   struct MergedSet {
@@ -160,7 +169,7 @@ struct Registry {
     for id in released.sorted(by: Self.inOrder) {
       groups[id]?.isTainted = false
       for (name, member) in groups[id]?.devices ?? [:] {
-        guard let completion = member.unbind, let data = member.data else { continue }
+        guard let completion = member.unbind?.completion, let data = member.data else { continue }
         aftermath.unbound.append((completion, data))
         unbind(Device(name: name, group: id), &aftermath)
       }

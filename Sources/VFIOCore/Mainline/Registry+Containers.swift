@@ -108,8 +108,8 @@ extension Registry {
   mutating func closeContained(_ device: Device, _ aftermath: inout Aftermath) {
     guard let set = groups[device.group]?.set else { return }
     sets[set]?.openCount -= 1
-    if let member = member(device), member.openCount == 0, let completion = member.unbind,
-      let data = member.data
+    if let member = member(device), member.openCount == 0, let data = member.data,
+      let completion = member.unbind?.completion
     {
       aftermath.unbound.append((completion, data))
       unbind(device, &aftermath)
