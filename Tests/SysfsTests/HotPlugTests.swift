@@ -19,8 +19,8 @@ struct HotPlugTests {
 
   private func address(_ name: String) throws -> PCIAddress { try #require(PCIAddress(name)) }
 
-  private func error(_ body: () throws(PCIBusError) -> Void) -> Errno? {
-    do throws(PCIBusError) {
+  private func error(_ body: () throws(BusError) -> Void) -> Errno? {
+    do throws(BusError) {
       try body()
       return nil
     } catch {
@@ -94,14 +94,14 @@ struct HotPlugTests {
     #expect(try machine.ls("bus/pci/devices") == ["0000:00:02.0", "0000:00:03.0"])
     let gone = try address(TestMachine.first)
     #expect(
-      error { () throws(PCIBusError) in try machine.bus.remove(gone) }
+      error { () throws(BusError) in try machine.bus.remove(gone) }
         == .operationNotSupportedByDevice)
   }
 
   /// A slot whose function sysfs has removed is not empty.
   @Test func aRemovedFunctionKeepsItsPlace() throws {
     try machine.echo("1", "\(first)/remove")
-    #expect(throws: PCIBusError.self) {
+    #expect(throws: BusError.self) {
       try machine.add(TestMachine.first, group: 240, driver: .vfio)
     }
     try machine.bus.remove(address(TestMachine.first))
@@ -117,7 +117,7 @@ struct HotPlugTests {
     ] as [(String, UInt8, Errno)] {
       let bridge = PCIBridge(
         address: try address(place), secondary: secondary, vendorID: 1, deviceID: 2)
-      #expect(error { () throws(PCIBusError) in try machine.bus.add(bridge) } == errno, "\(place)")
+      #expect(error { () throws(BusError) in try machine.bus.add(bridge) } == errno, "\(place)")
     }
   }
 
@@ -145,7 +145,7 @@ struct HotPlugTests {
     answer.whenComplete { _ in log.add("done") }
     #expect(machine.exists(bridge))
     #expect(try machine.echoError("1", "\(bridge)/remove") == .resourceBusy)
-    #expect(throws: PCIBusError.self) {
+    #expect(throws: BusError.self) {
       try machine.add("0000:06:0f.0", group: 240, driver: .vfio)
     }
     #expect(log.entries == [])

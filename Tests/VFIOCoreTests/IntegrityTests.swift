@@ -368,7 +368,7 @@ struct IntegrityTests {
     let log = Log()
     try machine.bus.add(address: late, kind: Edu.kind, group: 240, driver: .host("edu"))
     func bind(_ driver: PCIBus.Driver) {
-      do throws(PCIBusError) { try machine.bus.bind(late, to: driver) } catch {
+      do throws(BusError) { try machine.bus.bind(late, to: driver) } catch {
         log.add("\(error.errno)")
       }
     }

@@ -16,8 +16,8 @@ struct PCIBusHostTests {
     address = try #require(PCIAddress("0000:06:0d.0"))
   }
 
-  private func error(_ body: () throws(PCIBusError) -> Void) -> Errno? {
-    do throws(PCIBusError) {
+  private func error(_ body: () throws(BusError) -> Void) -> Errno? {
+    do throws(BusError) {
       try body()
       return nil
     } catch {
@@ -77,14 +77,14 @@ struct PCIBusHostTests {
     #expect(status?.driverOverride == nil)
     let nowhere = try #require(PCIAddress("0000:06:0d.7"))
     #expect(
-      error { () throws(PCIBusError) in
+      error { () throws(BusError) in
         try machine.bus.setDriverOverride("x", at: nowhere)
       } == .operationNotSupportedByDevice)
   }
 
   @Test func unbindsFromOneDriverOnly() throws {
     #expect(
-      error { () throws(PCIBusError) in try machine.bus.unbind(address, from: .host("x")) }
+      error { () throws(BusError) in try machine.bus.unbind(address, from: .host("x")) }
         == .operationNotSupportedByDevice)
     #expect(status?.driver == .vfio)
     try machine.bus.unbind(address, from: .vfio)

@@ -14,8 +14,8 @@ struct PCIBusTests {
     machine = try Machine(populated: false)
   }
 
-  private func error(_ body: () throws(PCIBusError) -> Void) -> Errno? {
-    do throws(PCIBusError) {
+  private func error(_ body: () throws(BusError) -> Void) -> Errno? {
+    do throws(BusError) {
       try body()
       return nil
     } catch {
@@ -49,7 +49,7 @@ struct PCIBusTests {
     let address = try address(0)
     try machine.bus.add(address: address, kind: Edu.kind, group: 1, driver: .none)
     #expect(
-      error { () throws(PCIBusError) in
+      error { () throws(BusError) in
         try machine.bus.add(address: address, kind: Edu.kind, group: 2, driver: .vfio)
       } == .fileExists)
     #expect(machine.bus.functions.count == 1)
@@ -69,7 +69,7 @@ struct PCIBusTests {
       vendorID: 1, deviceID: 2, classCode: 0, bars: bars)
     let address = try address(0)
     #expect(
-      error { () throws(PCIBusError) in
+      error { () throws(BusError) in
         try machine.bus.add(
           address: address, kind: ModelDouble.Maker().kind(description), group: 1, driver: .vfio)
       } == .invalidArgument)
@@ -84,7 +84,7 @@ struct PCIBusTests {
       PCIFunctionDescription(vendorID: 1, deviceID: 2, classCode: 1 << 24),
     ] {
       #expect(
-        error { () throws(PCIBusError) in
+        error { () throws(BusError) in
           try machine.bus.add(
             address: address, kind: ModelDouble.Maker().kind(description), group: 1,
             driver: .none)
@@ -96,12 +96,12 @@ struct PCIBusTests {
     let address = try address(0)
     try machine.bus.add(address: address, kind: Edu.kind, group: 240, driver: .host("edu"))
     #expect(
-      error { () throws(PCIBusError) in try machine.bus.bind(address, to: .vfio) }
+      error { () throws(BusError) in try machine.bus.bind(address, to: .vfio) }
         == .resourceBusy)
     try machine.bus.unbind(address)
     #expect(driver(address) == PCIBus.Driver.none)
     #expect(
-      error { () throws(PCIBusError) in try machine.bus.unbind(address) }
+      error { () throws(BusError) in try machine.bus.unbind(address) }
         == .operationNotSupportedByDevice)
     try machine.bus.bind(address, to: .vfio)
     #expect(machine.status(240)?.isViable == true)
@@ -111,7 +111,7 @@ struct PCIBusTests {
     #expect(machine.status(240)?.isViable == false)
     let nowhere = try self.address(7)
     #expect(
-      error { () throws(PCIBusError) in try machine.bus.bind(nowhere, to: .vfio) }
+      error { () throws(BusError) in try machine.bus.bind(nowhere, to: .vfio) }
         == .operationNotSupportedByDevice)
   }
 
@@ -124,7 +124,7 @@ struct PCIBusTests {
     try machine.bus.unbind(address) { log.add("unbound") }
     #expect(machine.bus.functions.first?.isUnbinding == true)
     #expect(
-      error { () throws(PCIBusError) in try machine.bus.unbind(address) } == .resourceBusy)
+      error { () throws(BusError) in try machine.bus.unbind(address) } == .resourceBusy)
     #expect(try client.read(device, 0, 0) == 0x0100_00ed)
     client.close(device)
     #expect(log.entries == ["unbound"])
@@ -144,7 +144,7 @@ struct PCIBusTests {
     let iommu = try client.getIOMMU(group)
     try machine.bus.remove(first) { log.add("first") }
     #expect(
-      error { () throws(PCIBusError) in try machine.bus.remove(first) } == .resourceBusy)
+      error { () throws(BusError) in try machine.bus.remove(first) } == .resourceBusy)
     #expect(machine.bus.functions.count == 1)
     client.close(iommu)
     #expect(log.entries == ["second", "first"])
@@ -153,7 +153,7 @@ struct PCIBusTests {
     client.close(group)
     #expect(machine.vfio.groups.isEmpty)
     #expect(
-      error { () throws(PCIBusError) in try machine.bus.remove(first) }
+      error { () throws(BusError) in try machine.bus.remove(first) }
         == .operationNotSupportedByDevice)
   }
 

@@ -107,7 +107,7 @@ struct StressTests {
       guard let i = late.indices.randomElement(using: &random),
         let driver = drivers.randomElement(using: &random)
       else { return }
-      do throws(PCIBusError) {
+      do throws(BusError) {
         switch Int.random(in: 0..<4, using: &random) {
         case 0: try machine.bus.remove(late[i])
         case 1: try machine.bus.bind(late[i], to: driver)
@@ -127,7 +127,7 @@ struct StressTests {
   private func drive(_ machine: Machine, _ random: inout SplitMix64) {
     for _ in 0..<200 {
       guard let function = machine.bus.functions.randomElement(using: &random) else { return }
-      do throws(PCIBusError) {
+      do throws(BusError) {
         if function.driver == .none {
           try machine.bus.bind(function.address, to: .vfio)
         } else {

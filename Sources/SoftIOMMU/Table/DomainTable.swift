@@ -126,8 +126,8 @@ extension DomainTable.Contents {
   static let writeFlag: UInt64 = 2
   static let movingFlag: UInt64 = 4
 
-  static func word(_ number: Int, _ permissions: DMAPermissions, isMoving: Bool = false) -> UInt64 {
-    UInt64(number) << 8 | UInt64(permissions.rawValue) | (isMoving ? movingFlag : 0)
+  static func word(_ number: Int, _ permissions: DMAPermissions) -> UInt64 {
+    UInt64(number) << 8 | UInt64(permissions.rawValue)
   }
 
   borrowing func mapping(_ entry: TreeEntry) -> Mapping {

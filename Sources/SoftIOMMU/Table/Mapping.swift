@@ -16,23 +16,4 @@ public struct Mapping: Sendable {
   public var size: UInt64 {
     range.upperBound.rawValue - range.lowerBound.rawValue + 1
   }
-
-  /// Whether `next` goes on where this one ends, in every respect.
-  func continues(into next: Mapping) -> Bool {
-    let (iova, iovaWraps) = range.upperBound.rawValue.addingReportingOverflow(1)
-    let (vaddr, vaddrWraps) = self.vaddr.rawValue.addingReportingOverflow(size)
-    return !iovaWraps && iova == next.range.lowerBound.rawValue
-      && !vaddrWraps && vaddr == next.vaddr.rawValue
-      && permissions == next.permissions && memory === next.memory
-  }
-
-  /// The part of the mapping inside `part`, nil where there is none.
-  func clamped(to part: ClosedRange<IOVA>) -> Mapping? {
-    guard range.overlaps(part) else { return nil }
-    var piece = self
-    piece.range = range.clamped(to: part)
-    // A byte of the mapping has its address below 2^64: `map` made sure.
-    piece.vaddr.rawValue += piece.range.lowerBound.rawValue - range.lowerBound.rawValue
-    return piece
-  }
 }

@@ -10,5 +10,3 @@ public struct BusError: Error, Hashable, Sendable, CustomStringConvertible {
     self.description = sentence
   }
 }
-
-public typealias PCIBusError = BusError

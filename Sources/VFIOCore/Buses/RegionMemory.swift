@@ -60,5 +60,3 @@ public struct RegionMemory: Sendable {
 }
 
 extension SharedMemory.Window: DeviceMemory {}
-
-typealias PCIMemory = RegionMemory

@@ -5,7 +5,7 @@ func readRegisters(
   at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer,
   _ read: (_ offset: UInt64, _ width: AccessWidth) -> UInt64
 ) {
-  for (start, width) in PCIAccessPieces(offset: offset, count: buffer.count) {
+  for (start, width) in AccessPieces(offset: offset, count: buffer.count) {
     let value = read(offset + UInt64(start), width)
     // SAFETY: the pieces lie within the buffer.
     for i in 0..<width.rawValue {
@@ -19,7 +19,7 @@ func writeRegisters(
   at offset: UInt64, from buffer: UnsafeRawBufferPointer,
   _ write: (_ offset: UInt64, _ width: AccessWidth, _ value: UInt64) -> Void
 ) {
-  for (start, width) in PCIAccessPieces(offset: offset, count: buffer.count) {
+  for (start, width) in AccessPieces(offset: offset, count: buffer.count) {
     var value: UInt64 = 0
     // SAFETY: the pieces lie within the buffer.
     for i in 0..<width.rawValue { value |= UInt64(buffer[start + i]) << (8 * UInt64(i)) }

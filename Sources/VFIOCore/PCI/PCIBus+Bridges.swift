@@ -13,17 +13,17 @@ extension PCIBus {
   ///
   /// - Throws: `EEXIST` when the address or the secondary bus's number is taken, `EINVAL` when that is not greater
   ///   than the number of the bus that the bridge is on, `EBUSY` behind a bridge that is being removed.
-  public func add(_ bridge: PCIBridge) throws(PCIBusError) {
-    try devices.withLock { state throws(PCIBusError) in
+  public func add(_ bridge: PCIBridge) throws(BusError) {
+    try devices.withLock { state throws(BusError) in
       try state.checkRoom(at: bridge.address)
       guard bridge.secondary > bridge.address.bus else {
-        throw PCIBusError(
+        throw BusError(
           .invalidArgument, "the bus behind \(bridge.address) needs a number above its own bus's")
       }
       guard state.bridge(to: bridge.secondaryBus) == nil,
         !state.unscanned.bridges.values.contains(where: { $0.secondaryBus == bridge.secondaryBus })
       else {
-        throw PCIBusError(.fileExists, "there is a bridge to bus \(bridge.secondaryBus)")
+        throw BusError(.fileExists, "there is a bridge to bus \(bridge.secondaryBus)")
       }
       state.bridges[bridge.address] = BridgeSlot(bridge: bridge)
     }
@@ -44,14 +44,14 @@ extension PCIBus {
   /// Until then it can be taken back: what has gone by then is found again, with the driver that it had.
   func removeBridge(
     _ address: PCIAddress, _ departure: Departure, _ completion: @escaping @Sendable () -> Void
-  ) throws(PCIBusError) -> UnbindWait {
-    let (bridges, slots) = try devices.withLock { state throws(PCIBusError) in
+  ) throws(BusError) -> UnbindWait {
+    let (bridges, slots) = try devices.withLock { state throws(BusError) in
       guard let top = state.bridges[address]?.bridge else { throw Self.nothing(at: address) }
       let bridges = state.bridges.keys.filter { state.isAt(top.secondaryBus, above: $0) }
       let slots = state.slots.filter { state.isAt(top.secondaryBus, above: $0.key) }
       let all = bridges + [address]
       if all.contains(where: { state.bridges[$0]?.isLeaving == true }) {
-        throw PCIBusError(.resourceBusy, "\(address) is on its way out already")
+        throw BusError(.resourceBusy, "\(address) is on its way out already")
       }
       for bridge in all { state.bridges[bridge]?.isLeaving = true }
       return (all, slots)
@@ -64,7 +64,7 @@ extension PCIBus {
     }
     let stay = { @Sendable [weak self] () -> Void in self?.stay(bridges, slots) }
     var waits: [UnbindWait] = []
-    do throws(PCIBusError) {
+    do throws(BusError) {
       for function in slots.keys.sorted() {
         // The hardware goes with the bridge's.
         waits.append(try devices.remove(function, .untilRescan) { countdown.step() })
@@ -88,7 +88,7 @@ extension PCIBus {
     }
     for (address, slot) in gone {
       let driver = before[address]?.driver ?? .none
-      do throws(PCIBusError) {
+      do throws(BusError) {
         try enumerate(slot, at: address)
         try devices.setDriverOverride(before[address]?.driverOverride, at: address)
         if driver != .none { try bind(address, to: driver) }
@@ -98,8 +98,8 @@ extension PCIBus {
     }
   }
 
-  static func nothing(at address: PCIAddress) -> PCIBusError {
-    PCIBusError(.operationNotSupportedByDevice, "there is nothing at \(address)")
+  static func nothing(at address: PCIAddress) -> BusError {
+    BusError(.operationNotSupportedByDevice, "there is nothing at \(address)")
   }
 }
 
@@ -122,14 +122,14 @@ extension PCIBus.State {
   }
 
   /// - Throws: `EEXIST` when the address is taken, `EBUSY` behind a bridge that is being removed.
-  func checkRoom(at address: PCIAddress) throws(PCIBusError) {
+  func checkRoom(at address: PCIAddress) throws(BusError) {
     if slots[address] != nil || bridges[address] != nil || unscanned.has(address) {
-      throw PCIBusError(.fileExists, "there is something at \(address)")
+      throw BusError(.fileExists, "there is something at \(address)")
     }
     if bridges.values.contains(where: {
       $0.isLeaving && isAt($0.bridge.secondaryBus, above: address)
     }) {
-      throw PCIBusError(.resourceBusy, "a bridge above \(address) is being removed")
+      throw BusError(.resourceBusy, "a bridge above \(address) is being removed")
     }
   }
 }

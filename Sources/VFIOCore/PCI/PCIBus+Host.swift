@@ -47,8 +47,8 @@ extension PCIBus {
   /// - Throws: `ENODEV` when there is no function.
   public func writeConfig(
     at address: PCIAddress, offset: Int, _ bytes: [UInt8]
-  ) throws(PCIBusError) -> Int {
-    let slot = try devices.withLock { state throws(PCIBusError) in try state.slot(at: address) }
+  ) throws(BusError) -> Int {
+    let slot = try devices.withLock { state throws(BusError) in try state.slot(at: address) }
     let size = slot.function.kind.description.configSize
     guard (0..<size).contains(offset) else { return 0 }
     let inside = bytes.prefix(size - offset)
@@ -59,18 +59,18 @@ extension PCIBus {
   /// Enables or disables a function as a driver of the host does.
   ///
   /// - Throws: `ENODEV` when there is none.
-  public func setEnabled(_ isEnabled: Bool, at address: PCIAddress) throws(PCIBusError) {
-    let slot = try devices.withLock { state throws(PCIBusError) in try state.slot(at: address) }
+  public func setEnabled(_ isEnabled: Bool, at address: PCIAddress) throws(BusError) {
+    let slot = try devices.withLock { state throws(BusError) in try state.slot(at: address) }
     slot.function.setEnabled(isEnabled)
   }
 
   /// Resets a function, whoever has it.
   ///
   /// - Throws: `ENODEV` when there is none, `EINVAL` where it has no reset.
-  public func reset(_ address: PCIAddress) throws(PCIBusError) {
-    let slot = try devices.withLock { state throws(PCIBusError) in try state.slot(at: address) }
+  public func reset(_ address: PCIAddress) throws(BusError) {
+    let slot = try devices.withLock { state throws(BusError) in try state.slot(at: address) }
     do throws(Errno) { try slot.function.reset() } catch {
-      throw PCIBusError(error, "\(address) was not reset: \(error)")
+      throw BusError(error, "\(address) was not reset: \(error)")
     }
   }
 
@@ -78,7 +78,7 @@ extension PCIBus {
   /// stays.
   ///
   /// - Throws: `ENODEV` when there is no function.
-  public func setDriverOverride(_ name: String?, at address: PCIAddress) throws(PCIBusError) {
+  public func setDriverOverride(_ name: String?, at address: PCIAddress) throws(BusError) {
     try devices.setDriverOverride(name, at: address)
   }
 }

@@ -7,19 +7,19 @@ extension PCIBus {
   /// The RAM behind a function's BARs, nil where none is RAM.
   func memory(
     of kind: PCIFunctionKind, at address: PCIAddress
-  ) throws(PCIBusError) -> PCIMemory? {
+  ) throws(BusError) -> RegionMemory? {
     let sizes = kind.description.bars.filter(\.value.isRAM).mapValues(\.size)
     do throws(Errno) {
       guard let name = kind.sharedMemory else {
-        return try PCIMemory(sizes, name: "\(address)")
+        return try RegionMemory(sizes, name: "\(address)")
       }
       return try devices.withLock { state throws(Errno) in
-        let memory = try PCIMemory(sizes, name: name, sharing: state.sharedMemories[name])
+        let memory = try RegionMemory(sizes, name: name, sharing: state.sharedMemories[name])
         if let memory { state.sharedMemories[name] = memory.file }
         return memory
       }
     } catch {
-      throw PCIBusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
+      throw BusError(error, "there is no memory for \(kind.name) at \(address): \(error)")
     }
   }
 }

@@ -24,7 +24,7 @@ extension PCIBus {
   public func remove(
     _ address: PCIAddress, _ departure: Departure = .forGood,
     completion: @escaping @Sendable () -> Void = {}
-  ) throws(PCIBusError) -> UnbindWait {
+  ) throws(BusError) -> UnbindWait {
     if bridge(at: address) != nil { return try removeBridge(address, departure, completion) }
     let wasUnscanned = devices.withLock { departure == .forGood && $0.unplugUnscanned(address) }
     if !wasUnscanned {
@@ -51,7 +51,7 @@ extension PCIBus {
       return functions.sorted { $0.key < $1.key }
     }
     return found.compactMap { address, slot in
-      do throws(PCIBusError) {
+      do throws(BusError) {
         try enumerate(slot, at: address)
         return address
       } catch {

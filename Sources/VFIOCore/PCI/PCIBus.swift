@@ -72,9 +72,9 @@ public final class PCIBus: Sendable {
   public func add(
     address: PCIAddress, kind: PCIFunctionKind, group: UInt32, hasIOMMU: Bool = true,
     driver: Driver
-  ) throws(PCIBusError) {
+  ) throws(BusError) {
     if let flaw = kind.description.flaw {
-      throw PCIBusError(.invalidArgument, "\(kind.name) at \(address) is no PCI function: \(flaw)")
+      throw BusError(.invalidArgument, "\(kind.name) at \(address) is no PCI function: \(flaw)")
     }
     let device = Device(
       name: "\(address)", group: GroupID(bus: Self.name, number: group))
@@ -88,7 +88,7 @@ public final class PCIBus: Sendable {
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
       scheduler: scheduler, logger: logger,
       isAlone: { [weak self] in self?.addresses(on: address.busAddress).count == 1 })
-    do throws(PCIBusError) {
+    do throws(BusError) {
       try enumerate(
         Slot(function, device: device, hasIOMMU: hasIOMMU, initialDriver: driver), at: address)
     } catch {
@@ -101,7 +101,7 @@ public final class PCIBus: Sendable {
   }
 
   /// Makes a function that is plugged in known, to vfio as well.
-  func enumerate(_ slot: Slot, at address: PCIAddress) throws(PCIBusError) {
+  func enumerate(_ slot: Slot, at address: PCIAddress) throws(BusError) {
     let mainline = MainlinePCIOps { [weak self] in self?.busReset(of: $0) }
     try devices.enumerate(slot, at: address, mainline: mainline)
   }
@@ -110,7 +110,7 @@ public final class PCIBus: Sendable {
   ///
   /// - Throws: `ENODEV` when there is no function, `EBUSY` when a driver has it, or a driver of the host
   ///   wants it and its group is in use.
-  public func bind(_ address: PCIAddress, to driver: Driver) throws(PCIBusError) {
+  public func bind(_ address: PCIAddress, to driver: Driver) throws(BusError) {
     try devices.bind(address, to: driver)
   }
 
@@ -126,7 +126,7 @@ public final class PCIBus: Sendable {
   public func unbind(
     _ address: PCIAddress, from driver: Driver? = nil,
     completion: @escaping @Sendable () -> Void = {}
-  ) throws(PCIBusError) -> UnbindWait {
+  ) throws(BusError) -> UnbindWait {
     try devices.unbind(address, from: driver, completion: completion)
   }
 }

@@ -11,7 +11,7 @@ final class PCIFunction: Sendable {
   let kind: PCIFunctionKind
   let barAddresses: [Int: UInt64]
   let pins: PCIPins
-  let memory: PCIMemory?
+  let memory: RegionMemory?
   var events: PCIClientEvents { pins.events }
   let model: any PCIFunctionModel
   private let openCount = Mutex(0)
@@ -24,7 +24,7 @@ final class PCIFunction: Sendable {
   ///   - memory: what is behind the BARs that are RAM, nil where none is.
   ///   - isAlone: whether nothing else is on its bus now.
   init(
-    address: PCIAddress, kind: PCIFunctionKind, barAddresses: [Int: UInt64], memory: PCIMemory?,
+    address: PCIAddress, kind: PCIFunctionKind, barAddresses: [Int: UInt64], memory: RegionMemory?,
     scheduler: any Scheduler, logger: Logger, isAlone: @escaping @Sendable () -> Bool
   ) {
     self.address = address

@@ -26,13 +26,13 @@ final class PCIPins: PCIFunctionPort, DMAPort {
   let events = PCIClientEvents()
   private let state: Mutex<State>
   private let layout: PCIConfigLayout
-  private let memory: PCIMemory?
+  private let memory: RegionMemory?
   private let scheduler: any Scheduler
   private let logger: Logger
 
   init(
     _ description: PCIFunctionDescription, device: String = "", addresses: [Int: UInt64],
-    memory: PCIMemory?,
+    memory: RegionMemory?,
     scheduler: any Scheduler, logger: Logger
   ) {
     layout = PCIConfigLayout(description, addresses: addresses)

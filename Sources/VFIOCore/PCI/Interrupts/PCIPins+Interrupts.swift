@@ -5,7 +5,7 @@ import VFIOABI
 /// How the bus driver routes the function's interrupts to a client, for both ABIs.
 ///
 /// One of INTx, MSI and MSI-X is enabled at a time. What a change leaves to end, a watch, is cancelled with no
-/// lock held, since that waits for its handler.
+/// lock held.
 extension PCIPins {
   private typealias Ended = (any EventWatch)?
 

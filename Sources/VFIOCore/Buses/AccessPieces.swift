@@ -2,7 +2,7 @@ import DeviceKit
 
 /// Cuts an access into what reaches the device: naturally aligned 4 bytes, else 2, else 1
 /// (drivers/vfio/pci/vfio_pci_rdwr.c).
-struct PCIAccessPieces: Sequence, IteratorProtocol {
+struct AccessPieces: Sequence, IteratorProtocol {
   private let offset: UInt64
   private let count: Int
   private var done = 0
