@@ -137,14 +137,10 @@ import Testing
 
         """
     }
-    var topology = Topology(buses: [])
-    let time = try ContinuousClock().measure {
-      topology = try Topology(yaml: yaml.utf8, file: "t.yaml", models: ["edu"])
-    }
+    let topology = try Topology(yaml: yaml.utf8, file: "t.yaml", models: ["edu"])
     let devices = topology.resolvedDevices()
     #expect(devices.map(\.group) == Array(0..<1000))
     #expect(devices.last?.address.description == "0000:1f:07.0")
     #expect(devices.allSatisfy { $0.driver == .host("e1000e") })
-    #expect(time < .seconds(1), "a topology of 1,000 devices took \(time) to read")
   }
 }

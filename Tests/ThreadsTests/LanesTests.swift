@@ -6,8 +6,7 @@ import Testing
 @Suite struct LanesTests {
   @Test func aFullLaneKeepsNobodyElse() {
     let lanes = Lanes<Int>(WorkPool(limit: 8), width: 2)
-    let release = Semaphore()
-    let done = Semaphore()
+    let (started, release, done) = (Semaphore(), Semaphore(), Semaphore())
     let counts = Mutex((running: 0, most: 0))
     for _ in 0..<6 {
       lanes.run(1) {
@@ -15,6 +14,7 @@ import Testing
           $0.running += 1
           $0.most = max($0.most, $0.running)
         }
+        started.signal()
         _ = release.wait(milliseconds: 60_000)
         counts.withLock { $0.running -= 1 }
         done.signal()
@@ -22,6 +22,7 @@ import Testing
     }
     lanes.run(2) { done.signal() }
     #expect(done.wait(milliseconds: 10_000))
+    for _ in 0..<2 { #expect(started.wait(milliseconds: 10_000)) }
     for _ in 0..<6 { release.signal() }
     for _ in 0..<6 { #expect(done.wait(milliseconds: 10_000)) }
     let most = counts.withLock { $0.most }

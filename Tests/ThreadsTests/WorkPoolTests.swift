@@ -48,15 +48,23 @@ import Testing
   }
 
   @Test func laterWorkComesInTheOrderOfItsTime() {
-    let pool = WorkPool(limit: 1)
+    let queue = TimerQueue()
     let order = Mutex<[Int]>([])
-    let done = Semaphore()
+    let (held, release, done) = (Semaphore(), Semaphore(), Semaphore())
+    let now = ContinuousClock.now
+    // While its thread is held, all of them become due.
+    queue.add(now) {
+      held.signal()
+      _ = release.wait(milliseconds: 60_000)
+    }
+    #expect(held.wait(milliseconds: 10_000))
     for i in [3, 1, 2] {
-      pool.after(.milliseconds(100 * i)) {
+      queue.add(now + .milliseconds(i)) {
         order.withLock { $0.append(i) }
         done.signal()
       }
     }
+    release.signal()
     for _ in 0..<3 { #expect(done.wait(milliseconds: 10_000)) }
     #expect(order.withLock { $0 } == [1, 2, 3])
   }
