@@ -230,7 +230,7 @@ others() {
   status=$?
   judge "all of it in a user namespace"
   local name
-  for name in document_example lifetimes "threads 5" second_process fork_child edu directory sysfs \
+  for name in document_example lifetimes deaths "threads 5" second_process fork_child edu_dma directory sysfs \
     working_directory eventfds transfers raw_nolibc raw_threads; do
     # shellcheck disable=SC2086
     user timeout -k 5 40 "$helpers/without" container "$cused" run -- "$clients/"$name \

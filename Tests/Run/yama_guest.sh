@@ -39,7 +39,7 @@ refuses() { # NAME WORDS COMMAND…
 
 for mode in 0 1 2; do
   echo $mode >$scope || failed "ptrace_scope $mode" "cannot be set"
-  for name in document_example lifetimes fork_child second_process directory sysfs transfers; do
+  for name in document_example lifetimes deaths fork_child second_process directory sysfs transfers; do
     client "ptrace_scope $mode: $name" user timeout 120 ./vfio-cused run -- "./$name"
   done
   # The parent of what is left is the supervisor by then.
