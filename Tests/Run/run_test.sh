@@ -42,6 +42,13 @@ judge() { # NAME
   fi
 }
 
+# Says what is left out for want of root.
+is_root() { # NAME
+  ((EUID == 0)) && return
+  skipped "$1" "it wants root"
+  return 1
+}
+
 all_clients() {
   local transport who limit command
   while read -r transport who limit command; do
@@ -49,7 +56,7 @@ all_clients() {
     # shellcheck disable=SC2086
     set -- $command
     if [[ $who == root ]]; then
-      ((EUID == 0)) || continue
+      is_root "$command as root" || continue
       timeout -k 5 "$limit" "$cused" run -- "$clients/$1" "${@:2}" >"$work/out" 2>"$work/err" \
         </dev/null
       status=$?
@@ -70,7 +77,7 @@ option_clients() {
     set -- ${rest#* -- }
     as=(user)
     if [[ $who == root ]]; then
-      ((EUID == 0)) || continue
+      is_root "$rest" || continue
       as=()
     fi
     # shellcheck disable=SC2086
@@ -138,7 +145,7 @@ document() {
   count_lines < <(user timeout 60 "$cused" run "${machine[@]}" -- \
     Tests/Document/session.sh "$clients/document_example" 2>&1 |
     sed 's/^\(ok\|FAILED\) /&the document: /')
-  if ((EUID == 0)); then
+  if is_root "the document as root"; then
     # The account `user` of the document, in a mount namespace.
     sed '$a user:x:1234:1234::/:/bin/sh' /etc/passwd >"$work/passwd"
     sed '$a user:x:1234:' /etc/group >"$work/group"
@@ -191,7 +198,7 @@ rights() {
   local outside=/sys/bus/pci/devices/0000:06:0d.0/subsystem/../../..
   equal "nobody gets at us by an emulated link" denied \
     "$(user timeout 20 "$cused" run -- sh -c "cat $outside/proc/self/comm || echo denied" 2>/dev/null)"
-  ((EUID == 0)) || return
+  is_root "who reaches root's files by an emulated link" || return
   (umask 077 && echo secret >"$work/secret")
   equal "root reaches root's files by an emulated link" secret \
     "$(timeout 20 "$cused" run -- cat "$outside$work/secret" 2>&1)"

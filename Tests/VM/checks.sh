@@ -1,11 +1,16 @@
 # shellcheck shell=bash
 # Sourced by the tests here: checks that print `ok NAME` or `FAILED NAME: why`,
 # and the closing line.
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 
 ok() {
   echo "ok $1"
   passed=$((passed + 1))
+}
+
+skipped() { # NAME WHY
+  echo "SKIPPED $1: $2"
+  skipped=$((skipped + 1))
 }
 
 failed() { # NAME WHY
@@ -37,6 +42,6 @@ count_lines() {
 }
 
 finish() {
-  echo "$passed passed, $failed failed"
+  echo "$passed passed, $failed failed, $skipped skipped"
   ((failed == 0)) || exit 1
 }
