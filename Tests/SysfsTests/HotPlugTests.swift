@@ -52,6 +52,21 @@ struct HotPlugTests {
     #expect(try machine.cat("\(first)/resource") == resource)
   }
 
+  /// The kernel's device is another one: it is as often enabled as one that was never there.
+  @Test func whatWasSaidOfItIsForgotten() throws {
+    let free = "bus/pci/devices/0000:08:00.0"
+    try machine.add(bridge: "0000:06:01.0", 8)
+    try machine.add("0000:08:00.0", group: 241, driver: .none)
+    try machine.echo("0", "bus/pci/drivers_autoprobe")
+    for gone in [free, bridge] {
+      try machine.echo("1", "\(free)/enable")
+      #expect(try machine.cat("\(free)/enable") == "1\n")
+      try machine.echo("1", "\(gone)/remove")
+      try machine.echo("1", "bus/pci/rescan")
+      #expect(try machine.cat("\(free)/enable") == "0\n", "\(gone)")
+    }
+  }
+
   /// What is unplugged gives its addresses back.
   @Test func plugsDoNotUseAddressesUp() throws {
     let place = try address("0000:06:0e.0")

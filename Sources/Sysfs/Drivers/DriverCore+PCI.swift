@@ -55,7 +55,6 @@ extension DriverCore<PCIBus> {
   func remove(_ address: PCIAddress, _ text: [UInt8]) throws(Errno) -> SysfsWrite {
     guard try Self.isOn(text) else { return .done }
     let bus = bus
-    forget(address)
     return try waiting(text.count) { completion throws(BusError) in
       try bus.remove(address, .untilRescan, completion: completion)
     }
@@ -67,8 +66,9 @@ extension DriverCore<PCIBus> {
   /// - Throws: `EINVAL` for what is no number.
   func rescan(_ number: PCIBusAddress? = nil, _ text: [UInt8]) throws(Errno) {
     guard try Self.isOn(text) else { return }
-    for address in bus.rescan(number) where probesByItself {
-      if let function = bus.function(at: address) { probe(function) }
+    for address in bus.rescan(number) {
+      forget(address)
+      if probesByItself, let function = bus.function(at: address) { probe(function) }
     }
   }
 
@@ -121,7 +121,7 @@ extension DriverCore<PCIBus> {
     do throws(BusError) { try bus.setEnabled(isOn, at: address) } catch { throw error.errno }
   }
 
-  /// What was said of a function goes with it.
+  /// What was said of a function does not hold for one that is found.
   private func forget(_ address: PCIAddress) {
     state.withLock { state in
       state.shownROMs.remove(address)
