@@ -80,7 +80,12 @@ package final class SessionPool: Sendable {
       }
       return UInt64(free)
     }
-    try cl_epoll_add_once(epoll.rawValue, session.fd, token).checked()
+    do throws(Errno) {
+      try cl_epoll_add_once(epoll.rawValue, session.fd, token).checked()
+    } catch {
+      _ = state.withLock { $0.remove(session) }
+      throw error
+    }
   }
 
   /// Ends `session`: its node vanishes, its callers return.
