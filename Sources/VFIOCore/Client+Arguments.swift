@@ -34,6 +34,7 @@ extension Client {
     guard let place = ClientAddress(address).advanced(by: UInt64(offset)) else {
       throw .badAddress
     }
+    if count == 0 { return [] }
     var numbers = [Number](repeating: 0, count: count)
     try numbers.withUnsafeMutableBufferPointer { buffer throws(Errno) in
       // SAFETY: the array's own storage, for the length of the call.

@@ -1,8 +1,6 @@
 import ArgumentParser
-import Control
 import Glibc
 import Logging
-import PluginHost
 import SupervisorTransport
 import Sysfs
 import Threads

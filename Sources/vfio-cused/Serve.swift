@@ -1,15 +1,9 @@
 import ArgumentParser
 import CUSETransport
-import Control
-import Devices
 import Glibc
 import Logging
-import PluginHost
 import ServiceLifecycle
-import Sysfs
-import Threads
 import UnixSignals
-import VFIOCore
 
 /// `vfio-cused serve`: the machine's VFIO, for every process on it.
 struct Serve: AsyncParsableCommand {
