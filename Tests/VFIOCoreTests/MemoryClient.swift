@@ -131,13 +131,20 @@ final class MemoryClient: Client {
   /// Passes a structure, and gives it back as the call left it.
   @discardableResult
   func ioctl<T: SizedArgument>(
-    _ fd: Int32, _ request: Draft2011.Request, _ value: T
+    _ fd: Int32, _ request: UInt32, _ value: T
   ) throws(Errno) -> T {
     var value = value
     try store(value, to: ClientAddress(Self.argument))
     try ioctl(fd, request, Self.argument)
     try load(&value, from: ClientAddress(Self.argument))
     return value
+  }
+
+  @discardableResult
+  func ioctl<T: SizedArgument>(
+    _ fd: Int32, _ request: Draft2011.Request, _ value: T
+  ) throws(Errno) -> T {
+    try ioctl(fd, request.rawValue, value)
   }
 
   /// Passes a NUL-terminated string.

@@ -34,18 +34,6 @@ extension MemoryClient {
     try ioctl(fd, request.rawValue, argument)
   }
 
-  /// Passes a structure, and gives it back as the call left it.
-  @discardableResult
-  func ioctl<T: SizedArgument>(
-    _ fd: Int32, _ request: UInt32, _ value: T
-  ) throws(Errno) -> T {
-    var value = value
-    try store(value, to: ClientAddress(Self.argument))
-    try ioctl(fd, request, Self.argument)
-    try load(&value, from: ClientAddress(Self.argument))
-    return value
-  }
-
   func setContainer(_ group: Int32, _ container: Int32) throws(Errno) {
     try store(container, to: ClientAddress(Self.argument))
     try call(group, .setContainer, Self.argument)
