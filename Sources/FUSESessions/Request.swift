@@ -111,7 +111,7 @@ package struct Request: ~Copyable {
   /// - Parameter entries: names with the inode and the type of each, from the one asked for on; an entry's
   ///   index is its position.
   package consuming func entries(
-    _ entries: ArraySlice<(name: String, inode: UInt64, type: mode_t)>, size: Int
+    _ entries: ArraySlice<(name: String, inode: UInt64, type: CInterop.Mode)>, size: Int
   ) {
     withUnsafeTemporaryAllocation(of: CChar.self, capacity: max(size, 1)) { buffer in
       var used = 0
