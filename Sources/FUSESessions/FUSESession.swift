@@ -20,11 +20,14 @@ package final class FUSESession: @unchecked Sendable {
   let handler: any SessionHandler
   /// The thread whose request came last.
   let lastCaller = Atomic<UInt32>(0)
+  /// Open from the first session on: where clients have taken all descriptors, sessions can still be ended.
+  private static let null = open("/dev/null", O_RDWR | O_CLOEXEC)
 
   /// - Parameter pointer: a session with its descriptor open, which this object now owns.
   package init(owning pointer: OpaquePointer, handler: any SessionHandler) throws(Errno) {
     self.pointer = pointer
     self.handler = handler
+    _ = Self.null
     try cl_set_nonblocking(fd).checked()
   }
 
@@ -90,10 +93,6 @@ package final class FUSESession: @unchecked Sendable {
   ///
   /// The number stays taken (by /dev/null) until the last reply to a request of this session is tried.
   func disconnect() {
-    let null = open("/dev/null", O_RDWR | O_CLOEXEC)
-    if null >= 0 {
-      cl_replace_fd(null, fd)
-      cl_close(null)
-    }
+    cl_replace_fd(Self.null, fd)
   }
 }
