@@ -62,6 +62,27 @@ public final class VFIO: Sendable {
     look { $0.groups.keys.sorted(by: Registry.inOrder) }
   }
 
+  /// A number for the group's node, its own for as long as the group is there: the lowest that was free.
+  ///
+  /// - Returns: nil when there is no such group.
+  public func minor(of id: GroupID) -> UInt32? {
+    look { $0.groups[id]?.minor }
+  }
+
+  /// The buses that have groups.
+  public var buses: [String] {
+    look { Array($0.buses.keys) }
+  }
+
+  /// - Returns: nil when no group of `bus` has a device of this name.
+  public func device(named name: String, on bus: String) -> Device? {
+    look { registry in
+      guard registry.buses[bus] != nil else { return nil }
+      return registry.groups.first { $0.key.bus == bus && $0.value.devices[name] != nil }
+        .map { Device(name: name, group: $0.key) }
+    }
+  }
+
   /// Opens a group's node for the draft ABI.
   ///
   /// - Throws: `ENODEV` when there is no such group or no IOMMU for it, `EBUSY` while it is used through today's.
