@@ -57,6 +57,15 @@ public final class VFIO: Sendable {
     look { $0.status(of: id) }
   }
 
+  /// The group that has a node of this name, of the draft's API or of today's.
+  public func group(ofNode name: String) -> GroupStatus? {
+    let number = name.split(separator: "-").last.flatMap { UInt32($0) }
+    let id = GroupID(name) ?? number.map { GroupID(bus: PCIBus.name, number: $0) }
+    guard let group = id.flatMap(group), name == group.draftName || name == group.mainlineName
+    else { return nil }
+    return group
+  }
+
   /// The names of all groups, in order.
   public var groupIDs: [GroupID] {
     look { $0.groups.keys.sorted(by: Registry.inOrder) }
