@@ -333,15 +333,27 @@ static enum cl_call_name name_of(int number)
 	return CL_CALL_OTHER;
 }
 
+/* Waits that long, in milliseconds. */
+static bool is_unused(int listener, int timeout)
+{
+	/* No events wanted: calls do not wake us, the end of the last process does. */
+	struct pollfd p = { .fd = listener };
+
+	return poll(&p, 1, timeout) > 0;
+}
+
 int cl_seccomp_receive(int listener, struct cl_call *call)
 {
 	struct seccomp_notif n;
 
 	/* The kernel wants it empty. */
 	memset(&n, 0, sizeof(n));
-	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
+	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
+		if (errno == ENOENT && is_unused(listener, 0))
+			return -EPIPE;
 		if (errno != EINTR)
 			return -errno;
+	}
 	call->id = n.id;
 	call->thread = (pid_t)n.pid;
 	call->name = name_of(n.data.nr);
@@ -400,10 +412,7 @@ int cl_seccomp_take_turns(int listener)
 
 int cl_seccomp_wait_unused(int listener)
 {
-	/* No events wanted: calls do not wake us, the end of the last process does. */
-	struct pollfd p = { .fd = listener };
-
-	while (poll(&p, 1, -1) < 0)
+	while (!is_unused(listener, -1))
 		if (errno != EINTR)
 			return -errno;
 	return 0;

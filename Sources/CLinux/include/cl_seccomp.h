@@ -77,7 +77,8 @@ struct cl_call {
 	enum cl_call_name name;
 };
 
-/* Waits for the next call: 0; -ENOENT when its caller is gone already. */
+/* Waits for the next call: 0; -ENOENT when its caller is gone already, -EPIPE when no process uses the filter
+ * any more. */
 int cl_seccomp_receive(int listener, struct cl_call *call);
 /* Ends the call with `value`, or with `-error` where that is not 0. */
 int cl_seccomp_answer(int listener, uint64_t id, int64_t value, int error);

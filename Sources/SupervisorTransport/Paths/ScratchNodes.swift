@@ -10,12 +10,28 @@ struct ScratchNodes {
   /// The directory that stands for `/`.
   let base: String
   /// Whether all was made once: then links to what is not there are looked after.
-  var isComplete = false
+  let isComplete: Bool
+  /// Where what is alike is already. Most files of devices are, and a file system makes another name much faster
+  /// than another file.
+  private var made: [Contents: String] = [:]
+
+  /// What makes two nodes one.
+  private enum Contents: Hashable {
+    case link(String)
+    case file([UInt8], mode: UInt32, user: UInt32, group: UInt32)
+  }
+
+  init(tree: any EmulatedTree, owners: NodeOwners, base: String, isComplete: Bool) {
+    self.tree = tree
+    self.owners = owners
+    self.base = base
+    self.isComplete = isComplete
+  }
 
   /// Makes what is at `path`, with the directories above it and all below.
   ///
   /// - Throws: `ENOENT` where nothing is emulated, or why it could not be made.
-  func make(_ path: String) throws(Errno) {
+  mutating func make(_ path: String) throws(Errno) {
     guard let node = tree.node(at: path) else { throw .noSuchFileOrDirectory }
     var parent = base
     for name in PathResolver.components(path).dropLast() {
@@ -25,31 +41,47 @@ struct ScratchNodes {
     try make(node, path)
   }
 
-  private func make(_ node: EmulatedNode, _ path: String) throws(Errno) {
+  private mutating func make(_ node: EmulatedNode, _ path: String) throws(Errno) {
     let place = base + path
     switch node {
     case .directory(let directory): try fill(directory, path == "/" ? "" : path)
     case .link(let target):
-      unlink(place)
-      symlink(target, place)
+      if !isLike(.link(target), place) { symlink(target, place) }
       if isComplete && access(place, F_OK) != 0 { makeTarget(of: target, path) }
     case .device(let device):
       let r = cl_make_node(place, device.mode)
       if r != -EEXIST { try r.checked() }
-      setAttributes(path, at: place, mode: device.mode)
-    case .file(let file):
-      // What a client has open of it stays as it is.
-      unlink(place)
-      let fd = try OwnedFD(path: place, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
-      let bytes = file.contents?() ?? []
-      // SAFETY: the array's own storage, for the length of the call.
-      _ = bytes.withUnsafeBytes { Glibc.write(fd.rawValue, $0.baseAddress, $0.count) }
-      setAttributes(path, at: place, mode: file.mode)
+      set(owners.owner(of: path), device.mode, at: place)
+    case .file(let file): try make(file, path)
     }
   }
 
+  private mutating func make(_ file: EmulatedFile, _ path: String) throws(Errno) {
+    let place = base + path
+    let bytes = file.contents?() ?? []
+    let owner = owners.owner(of: path)
+    let contents = Contents.file(
+      bytes, mode: owner.mode ?? file.mode, user: owner.user, group: owner.group)
+    if isLike(contents, place) { return }
+    let fd = try OwnedFD(path: place, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+    // SAFETY: the array's own storage, for the length of the call.
+    _ = bytes.withUnsafeBytes { Glibc.write(fd.rawValue, $0.baseAddress, $0.count) }
+    set(owner, file.mode, at: place)
+  }
+
+  /// Makes room for a node, or makes it where there is one like it. What a client has open of the old one stays as
+  /// it is.
+  ///
+  /// - Returns: false where the caller has to make it.
+  private mutating func isLike(_ contents: Contents, _ place: String) -> Bool {
+    unlink(place)
+    if let other = made[contents], link(other, place) == 0 { return true }
+    made[contents] = place
+    return false
+  }
+
   /// - Parameter path: empty for `/`.
-  private func fill(_ directory: EmulatedDirectory, _ path: String) throws(Errno) {
+  private mutating func fill(_ directory: EmulatedDirectory, _ path: String) throws(Errno) {
     let place = base + path
     try makeDirectory(place)
     let names = directory.names
@@ -69,7 +101,7 @@ struct ScratchNodes {
   }
 
   /// Makes what a link leads to, as a device that came later.
-  private func makeTarget(of link: String, _ path: String) {
+  private mutating func makeTarget(of link: String, _ path: String) {
     let parent = path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)
     let target = try? PathResolver(tree: tree)
       .resolve(link, in: String(parent), followsLast: true)
@@ -85,9 +117,8 @@ struct ScratchNodes {
     }
   }
 
-  /// Says of the node at `path` what stat(2) of it by its path says, whatever our umask is.
-  private func setAttributes(_ path: String, at place: String, mode: UInt32) {
-    let owner = owners.owner(of: path)
+  /// Says of a node what stat(2) of it by its path says, whatever our umask is.
+  private func set(_ owner: NodeOwners.Owner, _ mode: UInt32, at place: String) {
     _ = lchown(place, owner.user, owner.group)
     chmod(place, owner.mode ?? mode)
   }

@@ -45,17 +45,15 @@ final class ScratchTree: Sendable {
   func open(_ path: String, _ flags: Int32) throws(Errno) -> OwnedFD {
     let result: Result<OwnedFDBox, Errno> = made.withLock { made in
       do throws(Errno) {
-        let base = try self.path ?? make()
+        let base: String
+        if let known = self.path { base = known } else { base = try make() }
         root.withLock { $0 = base }
-        var nodes = ScratchNodes(tree: tree, owners: owners, base: base)
         // From any directory links and `..` lead to others, and the kernel follows them without asking us.
-        if let top = PathResolver.components(path).first, !made.contains(top) {
-          try nodes.make("/\(top)")
-          made.insert(top)
-        } else {
-          nodes.isComplete = true
-          try nodes.make(path)
-        }
+        let whole = PathResolver.components(path).first.flatMap { made.contains($0) ? nil : $0 }
+        var nodes = ScratchNodes(
+          tree: tree, owners: owners, base: base, isComplete: whole == nil)
+        try nodes.make(whole.map { "/\($0)" } ?? path)
+        if let whole { made.insert(whole) }
         return .success(OwnedFDBox(try OwnedFD(path: base + path, flags)))
       } catch {
         return .failure(error)
