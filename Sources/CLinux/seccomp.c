@@ -120,9 +120,8 @@ static void from_working_directory(struct program *p, long number)
 	end(p, rule);
 }
 
-/* A descriptor can have any number, and read and write are what all other programs do all the time,
- * most often with some thousand bytes at once; with very many, a notification is a small part of it. Of standard input, output and error only what accesses a device's
- * register or a file of /sys is looked at. */
+/* A descriptor can have any number. Of standard input, output and error only what accesses a device's register or
+ * a file of /sys is looked at. */
 static void transfers(struct program *p, long number, uint32_t least, uint32_t most)
 {
 	size_t rule = begin(p, number);
@@ -130,8 +129,7 @@ static void transfers(struct program *p, long number, uint32_t least, uint32_t m
 	load(p, HIGH(2));
 	act_unless(p, BPF_JEQ, 0, NOTIFY);
 	load(p, LOW(2));
-	add(p, BPF_JMP | BPF_JGT | BPF_K, CL_MOST_BYTES, 0, 2);
-	act_unless(p, BPF_JGE, CL_MANY_BYTES, ALLOW);
+	act_if(p, BPF_JEQ, CL_RECORD, ALLOW);
 	load(p, LOW(0));
 	act_if(p, BPF_JGT, STDERR_FILENO, NOTIFY);
 	load(p, LOW(2));
