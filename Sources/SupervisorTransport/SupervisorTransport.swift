@@ -109,7 +109,8 @@ public struct SupervisorTransport: Sendable {
         }
       }
       vfio.observeGroups { event in
-        if case .vanished(let group) = event { owners.forget("/dev/vfio/\(group)") }
+        guard case .vanished(let group) = event else { return }
+        for path in DeviceDirectory.paths(of: group) { owners.forget(path) }
       }
       let calls = FileCalls(
         files: files, clients: clients, work: work, logger: logger, admit: watch.admit)

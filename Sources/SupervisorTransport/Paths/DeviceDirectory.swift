@@ -12,6 +12,12 @@ struct DeviceDirectory: EmulatedTree {
 
   let vfio: VFIO
 
+  /// Where a group has nodes, or would have them.
+  static func paths(of group: VFIOCore.GroupID) -> [String] {
+    let mainline = group.bus == PCIBus.name ? ["\(group.number)", group.noIOMMUName] : []
+    return ([group.description] + mainline).map { "/dev/vfio/\($0)" }
+  }
+
   func mayContain(_ name: Substring) -> Bool {
     name == "dev" || name == Self.container || vfio.group(ofNode: String(name)) != nil
   }
