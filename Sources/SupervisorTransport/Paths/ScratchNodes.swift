@@ -46,7 +46,7 @@ struct ScratchNodes {
     switch node {
     case .directory(let directory): try fill(directory, path == "/" ? "" : path)
     case .link(let target):
-      if !isLike(.link(target), place) { symlink(target, place) }
+      if !isMade(.link(target), at: place) { symlink(target, place) }
       if isComplete && access(place, F_OK) != 0 { makeTarget(of: target, path) }
     case .device(let device):
       let r = cl_make_node(place, device.mode)
@@ -62,7 +62,7 @@ struct ScratchNodes {
     let owner = owners.owner(of: path)
     let contents = Contents.file(
       bytes, mode: owner.mode ?? file.mode, user: owner.user, group: owner.group)
-    if isLike(contents, place) { return }
+    if isMade(contents, at: place) { return }
     let fd = try OwnedFD(path: place, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
     // SAFETY: the array's own storage, for the length of the call.
     _ = bytes.withUnsafeBytes { Glibc.write(fd.rawValue, $0.baseAddress, $0.count) }
@@ -73,7 +73,7 @@ struct ScratchNodes {
   /// it is.
   ///
   /// - Returns: false where the caller has to make it.
-  private mutating func isLike(_ contents: Contents, _ place: String) -> Bool {
+  private mutating func isMade(_ contents: Contents, at place: String) -> Bool {
     unlink(place)
     if let other = made[contents], link(other, place) == 0 { return true }
     made[contents] = place
