@@ -120,9 +120,8 @@ static void from_working_directory(struct program *p, long number)
 	end(p, rule);
 }
 
-/* A descriptor can have any number, and read and write are what all other programs do all the time,
- * most often with some thousand bytes at once; with very many, a notification is a small part of it. Of standard input, output and error only what accesses a device's
- * register or a file of /sys is looked at. */
+/* A descriptor can have any number. Of standard input, output and error only what accesses a device's register or
+ * a file of /sys is looked at. */
 static void transfers(struct program *p, long number, uint32_t least, uint32_t most)
 {
 	size_t rule = begin(p, number);
@@ -130,8 +129,7 @@ static void transfers(struct program *p, long number, uint32_t least, uint32_t m
 	load(p, HIGH(2));
 	act_unless(p, BPF_JEQ, 0, NOTIFY);
 	load(p, LOW(2));
-	add(p, BPF_JMP | BPF_JGT | BPF_K, CL_MOST_BYTES, 0, 2);
-	act_unless(p, BPF_JGE, CL_MANY_BYTES, ALLOW);
+	act_if(p, BPF_JEQ, CL_RECORD, ALLOW);
 	load(p, LOW(0));
 	act_if(p, BPF_JGT, STDERR_FILENO, NOTIFY);
 	load(p, LOW(2));
@@ -333,15 +331,27 @@ static enum cl_call_name name_of(int number)
 	return CL_CALL_OTHER;
 }
 
+/* Waits that long, in milliseconds. */
+static bool is_unused(int listener, int timeout)
+{
+	/* No events wanted: calls do not wake us, the end of the last process does. */
+	struct pollfd p = { .fd = listener };
+
+	return poll(&p, 1, timeout) > 0;
+}
+
 int cl_seccomp_receive(int listener, struct cl_call *call)
 {
 	struct seccomp_notif n;
 
 	/* The kernel wants it empty. */
 	memset(&n, 0, sizeof(n));
-	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
+	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
+		if (errno == ENOENT && is_unused(listener, 0))
+			return -EPIPE;
 		if (errno != EINTR)
 			return -errno;
+	}
 	call->id = n.id;
 	call->thread = (pid_t)n.pid;
 	call->name = name_of(n.data.nr);
@@ -400,10 +410,7 @@ int cl_seccomp_take_turns(int listener)
 
 int cl_seccomp_wait_unused(int listener)
 {
-	/* No events wanted: calls do not wake us, the end of the last process does. */
-	struct pollfd p = { .fd = listener };
-
-	while (poll(&p, 1, -1) < 0)
+	while (!is_unused(listener, -1))
 		if (errno != EINTR)
 			return -errno;
 	return 0;

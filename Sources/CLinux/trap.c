@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* TRACESYSGOOD is for cl_ptrace.h, which may have a thread of these make system calls. */
 #define OPTIONS \
-	(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC)
+	(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | \
+	 PTRACE_O_TRACESYSGOOD)
 
 /* /proc/<tid>/status, `TracerPid:`. */
 static bool is_seized(pid_t tid)

@@ -36,8 +36,7 @@ public struct SupervisorTransport: Sendable {
 
   /// The number of a group's node.
   public static func deviceNumber(of group: VFIOCore.GroupID, in vfio: VFIO) -> SysfsDeviceNumber? {
-    vfio.groups.firstIndex { $0.id == group }
-      .map { SysfsDeviceNumber(major: DeviceDirectory.major, minor: UInt32($0)) }
+    vfio.minor(of: group).map { SysfsDeviceNumber(major: DeviceDirectory.major, minor: $0) }
   }
 
   /// Gets the right to look into clients where that takes more than being their parent. To be called first,
@@ -91,7 +90,7 @@ public struct SupervisorTransport: Sendable {
     _ listener: Listener, _ eventfds: Eventfds?, _ watch: ChildWatch
   ) throws(TransportError) -> (OpenFiles, ScratchTree) {
     let sys = options.sysfs.map { [SysDirectory(tree: $0)] } ?? []
-    let tree = CombinedTree(trees: [DeviceDirectory(vfio: vfio)] + sys)
+    let tree = CombinedTree(DeviceDirectory(vfio: vfio), sys)
     let owners = NodeOwners()
     let scratch = ScratchTree(tree, owners: owners, in: options.temporaryDirectory)
     do throws(Errno) {
@@ -110,7 +109,8 @@ public struct SupervisorTransport: Sendable {
         }
       }
       vfio.observeGroups { event in
-        if case .vanished(let group) = event { owners.forget("/dev/vfio/\(group)") }
+        guard case .vanished(let group) = event else { return }
+        for path in DeviceDirectory.paths(of: group) { owners.forget(path) }
       }
       let calls = FileCalls(
         files: files, clients: clients, work: work, logger: logger, admit: watch.admit)

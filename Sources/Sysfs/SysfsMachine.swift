@@ -46,7 +46,7 @@ final class SysfsMachine: Sendable {
   }
 
   func isRootBus(_ number: PCIBusAddress) -> Bool {
-    bus.bridge(to: number) == nil && !bus.addresses(on: number).isEmpty
+    bus.bridge(to: number) == nil && bus.hasSlots(on: number)
   }
 
   /// The highest bus number behind a bridge.

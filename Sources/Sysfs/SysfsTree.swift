@@ -31,8 +31,7 @@ public struct SysfsTree: Sendable {
 
   /// What `path` leads to, no symlink followed: the kernel's walk, one component at a time.
   ///
-  /// Makes the nodes on the path and no others. At most two components, a root bus and a host's driver, look
-  /// through the machine's functions once.
+  /// Makes the nodes on the path and no others.
   ///
   /// - Parameter path: names below `/sys`; none for `/sys` itself. `.` and `..` are no names.
   /// - Returns: nil where there is nothing, or where something before the end is no directory.

@@ -138,10 +138,4 @@ extension Registry {
     guard isViable(set) else { throw .resourceBusy }
     return id
   }
-
-  mutating func addGroup(_ id: GroupID, hasIOMMU: Bool) {
-    groups[id] = Group(set: SetID(rawValue: 0), hasIOMMU: hasIOMMU)
-    _ = makeSet(of: [id])
-    post(.appeared(id))
-  }
 }

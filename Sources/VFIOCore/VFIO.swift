@@ -57,9 +57,39 @@ public final class VFIO: Sendable {
     look { $0.status(of: id) }
   }
 
+  /// The group that has a node of this name, of the draft's API or of today's.
+  public func group(ofNode name: String) -> GroupStatus? {
+    let number = name.split(separator: "-").last.flatMap { UInt32($0) }
+    let id = GroupID(name) ?? number.map { GroupID(bus: PCIBus.name, number: $0) }
+    guard let group = id.flatMap(group), name == group.draftName || name == group.mainlineName
+    else { return nil }
+    return group
+  }
+
   /// The names of all groups, in order.
   public var groupIDs: [GroupID] {
     look { $0.groups.keys.sorted(by: Registry.inOrder) }
+  }
+
+  /// A number for the group's node, its own for as long as the group is there: the lowest that was free.
+  ///
+  /// - Returns: nil when there is no such group.
+  public func minor(of id: GroupID) -> UInt32? {
+    look { $0.groups[id]?.minor }
+  }
+
+  /// The buses that have groups.
+  public var buses: [String] {
+    look { Array($0.buses.keys) }
+  }
+
+  /// - Returns: nil when no group of `bus` has a device of this name.
+  public func device(named name: String, on bus: String) -> Device? {
+    look { registry in
+      guard registry.buses[bus] != nil else { return nil }
+      return registry.groups.first { $0.key.bus == bus && $0.value.devices[name] != nil }
+        .map { Device(name: name, group: $0.key) }
+    }
   }
 
   /// Opens a group's node for the draft ABI.

@@ -89,12 +89,12 @@ struct Run: ParsableCommand {
 
   private func options() throws -> SupervisorTransport.Options {
     var options = SupervisorTransport.Options()
-    if let directory = getenv("TMPDIR"), directory.pointee == CChar(UInt8(ascii: "/")),
-      access(directory, W_OK | X_OK) == 0
-    {
-      // SAFETY: what getenv gives ends with a NUL.
-      options.temporaryDirectory = String(cString: directory)
-    }
+    // SAFETY: what getenv gives ends with a NUL.
+    let wanted = getenv("TMPDIR").map { String(cString: $0) }
+    // There can be many small files: in memory, where there is a place for that.
+    let place = [wanted, "/dev/shm"].compactMap(\.self)
+      .first { $0.hasPrefix("/") && access($0, W_OK | X_OK) == 0 }
+    if let place { options.temporaryDirectory = place }
     if let traceFile {
       let file = open(traceFile, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0o644)
       guard file >= 0 else {

@@ -92,6 +92,17 @@ static void check_reads(void)
 	fd = openat(dir, "0000:06:0d.0/vendor", O_RDONLY);
 	CHECK(fd >= 0);
 	close(fd);
+	CHECK_OK(fstatat(dir, "0000:06:0d.0", &s, 0));
+	CHECK(S_ISDIR(s.st_mode));
+	/* As find and tar go down: from one directory's descriptor to the next. */
+	fd = openat(dir, "0000:06:0d.0", O_RDONLY | O_DIRECTORY);
+	CHECK(fd >= 0);
+	CHECK_OK(fstatat(fd, "vendor", &s, AT_SYMLINK_NOFOLLOW));
+	CHECK(S_ISREG(s.st_mode));
+	CHECK_OK(fstatat(fd, "subsystem", &s, 0));
+	CHECK(S_ISDIR(s.st_mode));
+	CHECK_OK(fstatat(fd, "..", &s, 0));
+	close(fd);
 	close(dir);
 	NEED(chdir("/sys/bus/pci") == 0);
 	CHECK(contains("devices/0000:06:0d.0/vendor", "0x1234\n"));

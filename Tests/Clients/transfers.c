@@ -13,6 +13,7 @@
 
 #define CONFIG		region_at(VFIO_PCI_CONFIG_REGION_INDEX, 0)
 #define CONFIG_SIZE	256
+#define TAR_RECORD	10240
 
 static unsigned char config[CONFIG_SIZE];
 
@@ -139,28 +140,33 @@ static void check_copies(int group)
 	close(second);
 }
 
-/* As many bytes as no register file has: right, or none where the filter lets it pass. */
+/* As many bytes as no register file has: right, or none for the one size that the filter lets pass. */
 static void check_large(int group)
 {
 	static unsigned char bytes[262144];
 	int first = get_device(group), device = fcntl(first, F_DUPFD_CLOEXEC, 3), pipes[2];
+	static const size_t sizes[] = { 512, 4096, 4097, 8192, 10239, 10241, 65535, 65536, sizeof(bytes) };
 	off_t from = CONFIG;
 	ssize_t count;
 
 	check_topic = "large transfers";
-	for (size_t size = 512; size <= sizeof(bytes); size *= 2) {
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		lseek(device, CONFIG, SEEK_SET);
-		count = read(device, bytes, size);
-		if (size <= 4096 || size >= 65536)
-			CHECK_EQ(count, CONFIG_SIZE);
-		CHECK(count <= 0 || (count == CONFIG_SIZE && is_config(bytes, count)));
+		memset(bytes, 0, CONFIG_SIZE);
+		CHECK_EQ(read(device, bytes, sizes[i]), CONFIG_SIZE);
+		CHECK(is_config(bytes, CONFIG_SIZE));
+		CHECK_EQ(lseek(device, 0, SEEK_CUR), CONFIG + CONFIG_SIZE);
+		/* Of a BAR it is as if it were read word by word. */
 		lseek(device, 0, SEEK_SET);
-		memset(bytes, 0, 4);
-		count = read(device, bytes, size);
-		CHECK(count <= 0 || *(uint32_t *)bytes == EDU_ID);
+		count = read(device, bytes, sizes[i]);
+		CHECK_EQ(count, (ssize_t)sizes[i]);
+		CHECK_EQ(*(uint32_t *)bytes, EDU_ID);
 	}
+	lseek(device, CONFIG, SEEK_SET);
+	count = read(device, bytes, TAR_RECORD);
+	CHECK(count == 0 || (count == CONFIG_SIZE && is_config(bytes, count)));
 	lseek(device, 0, SEEK_SET);
-	CHECK(write(device, bytes, 8192) < 0);
+	CHECK(write(device, bytes, TAR_RECORD) < 0);
 	lseek(device, region_at(VFIO_PCI_CONFIG_REGION_INDEX + 1, 0), SEEK_SET);
 	CHECK_ERR(write(device, bytes, sizeof(bytes)), EINVAL);
 	CHECK_EQ(bar_read(device, 0), EDU_ID);

@@ -11,7 +11,7 @@ devices=/sys/bus/pci/devices
 
 is_there() { [[ -c $node ]] && echo yes || echo no; }
 
-chmod 640 $node
+chmod 640 $node /dev/vfio/240
 equal "chmod is seen in the directory" 640 "$(find /dev/vfio -name pci:240 -printf %m)"
 echo 1 >$devices/0000:06:0d.0/remove
 equal "one of two devices is removed" "yes 0000:06:0d.1" "$(is_there) $(ls /sys/class/vfio/pci:240/devices)"
@@ -20,6 +20,7 @@ equal "both devices are removed" no "$(is_there)"
 echo 1 >/sys/bus/pci/rescan
 equal "rescan" yes "$(is_there)"
 equal "rescan: the node starts anew" 660 "$(stat -c %a $node)"
+equal "rescan: so does today's" 600 "$(stat -c %a /dev/vfio/240)"
 echo 1 >$devices/0000:00:1e.0/remove
 equal "the bridge is removed" "no no" "$(is_there) $([[ -e $devices/0000:06:0d.0 ]] && echo yes || echo no)"
 echo 1 >/sys/bus/pci/rescan

@@ -179,6 +179,24 @@ static void check_mapping(void)
 	CHECK(munmap((void *)registers, 1 << 20) == 0);
 }
 
+/* Who traces us for the registers' sake takes us into a directory, too. */
+static void check_directory(void)
+{
+	char text[64];
+	int fd;
+
+	check_topic = "chdir";
+	CHECK(chdir("/sys/bus/pci/devices/0000:06:0d.0") == 0);
+	CHECK(getcwd(text, sizeof(text)) && !strcmp(strrchr(text, '/'), "/0000:06:0d.0"));
+	fd = open("vendor", O_RDONLY);
+	CHECK(fd >= 0 && read(fd, text, sizeof(text)) == 7 && !memcmp(text, "0x1234\n", 7));
+	close(fd);
+	CHECK(REG(0) == 0x010000ed);
+	CHECK(chdir("/dev/vfio") == 0 && access("pci:240", F_OK) == 0);
+	CHECK(REG(0) == 0x010000ed);
+	CHECK(chdir("/") == 0);
+}
+
 int main(void)
 {
 	check_start(60);
@@ -189,6 +207,7 @@ int main(void)
 	check_threads_and_signals();
 	check_children();
 	check_bus_errors();
+	check_directory();
 	check_mapping();
 	return check_done();
 }

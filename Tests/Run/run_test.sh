@@ -351,6 +351,9 @@ leaks() {
     $clients/rounds 300 >/dev/null; sleep 0.1; ls /proc/\$PPID/fd | wc -l")
   # A few belong to threads that have called lately.
   at_most "no descriptor of ours is left open" "$(($(head -1 <<<"$counts") + 8))" "$(tail -1 <<<"$counts")"
+  user strace -f -e trace=ioctl -o "$work/strace" "$cused" run -- ls /sys/class/vfio >"$work/out" 2>&1
+  at_most "nobody looks for calls in a loop when the clients are gone" 10 \
+    "$(grep -c 'NOTIF_RECV.*ENOENT' "$work/strace")"
   equal "nothing is left in the temporary directory" '' "$(find "$work" -name 'vfio-cused-*' | head -1)"
 }
 

@@ -6,22 +6,23 @@ import Testing
 @Suite struct PathResolverTests {
   /// /dev/vfio, wholly ours, and a device's directory with links in a /sys that the machine has too.
   private struct Tree: EmulatedTree {
-    static let nodes: [String: EmulatedNode] = [
-      "/": .directory(names: ["dev", "sys"], isWhole: false),
-      "/dev": .directory(names: ["vfio"], isWhole: false),
-      "/dev/vfio": .directory(names: ["pci:240"], isWhole: true),
-      "/dev/vfio/pci:240": .file(EmulatedFile(mode: 0o600, contents: { [] })),
-      "/sys": .directory(names: ["bus"], isWhole: false),
-      "/sys/bus": .directory(names: ["06:0d.0", "loop"], isWhole: false),
-      "/sys/bus/06:0d.0": .link("../devices/06:0d.0"),
-      "/sys/bus/loop": .link("loop"),
-      "/sys/devices": .directory(names: ["06:0d.0"], isWhole: false),
-      "/sys/devices/06:0d.0": .directory(names: ["vendor", "subsystem"], isWhole: true),
-      "/sys/devices/06:0d.0/vendor": .file(EmulatedFile(mode: 0o444, contents: { [] })),
-      "/sys/devices/06:0d.0/subsystem": .link("../../class/pci"),
-    ]
-
-    func node(at path: String) -> EmulatedNode? { Self.nodes[path] }
+    let root = EmulatedDirectory([
+      "dev": .directory(
+        EmulatedDirectory([
+          "vfio": .directory(EmulatedDirectory(["pci:240": .empty], isWhole: true))
+        ])),
+      "sys": .directory(
+        EmulatedDirectory([
+          "bus": .directory(
+            EmulatedDirectory(["06:0d.0": .link("../devices/06:0d.0"), "loop": .link("loop")])),
+          "devices": .directory(
+            EmulatedDirectory([
+              "06:0d.0": .directory(
+                EmulatedDirectory(
+                  ["vendor": .empty, "subsystem": .link("../../class/pci")], isWhole: true))
+            ])),
+        ])),
+    ])
   }
 
   @Test(arguments: [
@@ -88,5 +89,17 @@ import Testing
     case .node(let path, _): .node(path)
     case .real(let path): .real(path)
     }
+  }
+}
+
+extension EmulatedDirectory {
+  fileprivate init(_ nodes: [String: EmulatedNode], isWhole: Bool = false) {
+    self.init(isWhole: isWhole, names: { nodes.keys.sorted() }, child: { nodes[$0] })
+  }
+}
+
+extension EmulatedNode {
+  fileprivate static var empty: EmulatedNode {
+    .file(EmulatedFile(mode: 0o600, contents: { [] }))
   }
 }

@@ -8,9 +8,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Reads and writes of at most so many bytes are notified, of the standard descriptors, which programs
- * use all the time, fewer; and those of very many. */
-enum { CL_MOST_BYTES = 4096, CL_MANY_BYTES = 65536, CL_MOST_READ_STANDARD = 8, CL_MOST_WRITTEN_STANDARD = 64 };
+/* Reads and writes of this many bytes are not notified: tar's records, of which there are more than of all other
+ * transfers of more than a page. Of the standard descriptors, which programs use all the time, no more than those of
+ * so few bytes are. */
+enum { CL_RECORD = 10240, CL_MOST_READ_STANDARD = 8, CL_MOST_WRITTEN_STANDARD = 64 };
 
 /* Writes the filter and returns its length in instructions, -E2BIG where `room` is too small.
  * With `eventfds`, their making is notified too. */
@@ -77,7 +78,8 @@ struct cl_call {
 	enum cl_call_name name;
 };
 
-/* Waits for the next call: 0; -ENOENT when its caller is gone already. */
+/* Waits for the next call: 0; -ENOENT when its caller is gone already, -EPIPE when no process uses the filter
+ * any more. */
 int cl_seccomp_receive(int listener, struct cl_call *call);
 /* Ends the call with `value`, or with `-error` where that is not 0. */
 int cl_seccomp_answer(int listener, uint64_t id, int64_t value, int error);

@@ -17,8 +17,9 @@ public struct TracingFailure: Error {
 ///
 /// The sequence, all of it from one thread of ours since ptrace wants that: seize and interrupt; let the
 /// call return; the thread stops on its way to user mode; have it run system calls of our choice by
-/// its own `syscall` instruction; put its registers back with the result; detach. The client sees a call
-/// that returned the result. If we die on the way, the kernel kills it (PTRACE_O_EXITKILL).
+/// its own `syscall` instruction; put its registers back with the result; detach, unless that thread of ours
+/// traces it for other reasons as well (cl_trap.h). The client sees a call that returned the result. If we die
+/// on the way, the kernel kills it (PTRACE_O_EXITKILL), but for one that was traced before.
 public struct SeizedThread: ~Copyable {
   /// What the call returns until the result is known. Seeing it tells that our reply arrived.
   public static let placeholder: Int32 = 0
@@ -34,6 +35,8 @@ public struct SeizedThread: ~Copyable {
   private let tid: Int32
   private let tgid: Int32
   private let tracer: Tracer
+  /// Whether we traced it before, and go on doing so.
+  private let isKept: Bool
 
   /// Seizes `tid` and asks it to stop as soon as its system call returns.
   public static func seize(
@@ -45,7 +48,8 @@ public struct SeizedThread: ~Copyable {
         errno: .permissionDenied, sentence: "the client is in a pid namespace we cannot see")
     }
     let isFiltered = tracer == .administrator && status.seccomp != 0
-    let result = cl_ptrace_seize(tid, isFiltered)
+    let isKept = tracer == .ancestor && status.tracer == cl_gettid()
+    let result = isKept ? 0 : cl_ptrace_seize(tid, isFiltered)
     switch Errno(rawValue: -result) {
     case _ where result == 0:
       break
@@ -74,7 +78,7 @@ public struct SeizedThread: ~Copyable {
       throw TracingFailure(errno: .permissionDenied, sentence: "cannot trace the client: \(error)")
     }
     _ = cl_ptrace_interrupt(tid)
-    return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer)
+    return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer, isKept: isKept)
   }
 
   /// Waits for the stop that follows the reply.
@@ -83,6 +87,6 @@ public struct SeizedThread: ~Copyable {
   public consuming func stopped(deadline: Duration) -> StoppedThread? {
     let watch = StopWatch(tid: tid, tgid: tgid, tracer: tracer, deadline: deadline)
     guard watch.waitForTrap() else { return nil }
-    return StoppedThread(tid: tid, watch: watch)
+    return StoppedThread(tid: tid, watch: watch, isKept: isKept)
   }
 }

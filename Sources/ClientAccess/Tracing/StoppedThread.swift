@@ -19,13 +19,16 @@ public struct StoppedThread: ~Copyable {
 
   public let tid: Int32
   private let watch: StopWatch
+  /// Whether it stays traced.
+  private let isKept: Bool
   private var returning = Call(numbers: [])
   private var registers = user_regs_struct()
   private var signalMask: UInt64 = 0
   private var savedScratch: [UInt64] = []
 
-  init?(tid: Int32, watch: StopWatch) {
+  init?(tid: Int32, watch: StopWatch, isKept: Bool) {
     self.tid = tid
+    self.isKept = isKept
     self.watch = watch
     guard cl_ptrace_getregs(tid, &registers) == 0, cl_ptrace_getsigmask(tid, &signalMask) == 0
     else {
@@ -119,7 +122,7 @@ public struct StoppedThread: ~Copyable {
     }
     _ = cl_ptrace_setsigmask(tid, signalMask)
     _ = cl_ptrace_setregs(tid, &r)
-    guard cl_ptrace_detach(tid) == 0 else {
+    guard (isKept ? cl_trap_go_on(tid, 0) : cl_ptrace_detach(tid)) == 0 else {
       watch.reap()
       return false
     }

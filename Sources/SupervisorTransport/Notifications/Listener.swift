@@ -17,7 +17,7 @@ final class Listener: Sendable {
 
   /// Waits for the next call.
   ///
-  /// - Throws: `ENOENT` when a caller was gone at once; anything else is for good.
+  /// - Throws: `ENOENT` when a caller was gone at once; anything else is for good, as `EPIPE` when all are gone.
   func next() throws(Errno) -> Call {
     var c = cl_call()
     try cl_seccomp_receive(fd.rawValue, &c).checked()

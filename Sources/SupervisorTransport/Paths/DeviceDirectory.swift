@@ -6,33 +6,36 @@ import VFIOCore
 struct DeviceDirectory: EmulatedTree {
   /// A major number that the kernel gives to nobody (Documentation/admin-guide/devices.txt).
   static let major: UInt32 = 511
-  private static let path = "/dev/vfio/"
   private static let container = "vfio"
   /// Where the minor numbers of today's group nodes begin; the container's is before.
   private static let mainlineMinors: UInt32 = 1 << 16
 
   let vfio: VFIO
 
+  /// Where a group has nodes, or would have them.
+  static func paths(of group: VFIOCore.GroupID) -> [String] {
+    let mainline = group.bus == PCIBus.name ? ["\(group.number)", group.noIOMMUName] : []
+    return ([group.description] + mainline).map { "/dev/vfio/\($0)" }
+  }
+
   func mayContain(_ name: Substring) -> Bool {
-    name == "dev" || name == Self.container || names.contains { $0 == name }
+    name == "dev" || name == Self.container || vfio.group(ofNode: String(name)) != nil
   }
 
-  func node(at path: String) -> EmulatedNode? {
-    switch path {
-    case "/": return .directory(names: ["dev"], isWhole: false)
-    case "/dev": return .directory(names: ["vfio"], isWhole: false)
-    case "/dev/vfio": return .directory(names: names, isWhole: true)
-    default:
-      guard path.hasPrefix(Self.path) else { return nil }
-      return device(String(path.dropFirst(Self.path.count))).map { .device($0) }
-    }
+  var root: EmulatedDirectory {
+    .beside("dev", .beside("vfio", nodes))
   }
 
-  private var names: [String] {
-    [Self.container]
-      + vfio.groups.flatMap { group in
-        [group.draftName, group.mainlineName].compactMap(\.self)
-      }
+  private var nodes: EmulatedDirectory {
+    EmulatedDirectory(
+      isWhole: true,
+      names: {
+        [Self.container]
+          + vfio.groups.flatMap { group in
+            [group.draftName, group.mainlineName].compactMap(\.self)
+          }
+      },
+      child: { device($0).map { .device($0) } })
   }
 
   private func device(_ name: String) -> EmulatedDevice? {
@@ -42,21 +45,18 @@ struct DeviceDirectory: EmulatedTree {
         _ in vfio.openContainer()
       }
     }
-    for (i, group) in vfio.groups.enumerated() {
-      let (id, minor) = (group.id, UInt32(i))
-      if name == group.draftName {
-        return EmulatedDevice(mode: 0o660, major: Self.major, minor: minor) { _ throws(Errno) in
-          try vfio.openGroup(id)
-        }
-      }
-      if name == group.mainlineName {
-        return EmulatedDevice(
-          mode: 0o600, major: Self.major, minor: Self.mainlineMinors + minor
-        ) { client throws(Errno) in
-          try vfio.openMainlineGroup(id, by: client)
-        }
+    guard let group = vfio.group(ofNode: name), let minor = vfio.minor(of: group.id) else {
+      return nil
+    }
+    let id = group.id
+    if name == group.draftName {
+      return EmulatedDevice(mode: 0o660, major: Self.major, minor: minor) { _ throws(Errno) in
+        try vfio.openGroup(id)
       }
     }
-    return nil
+    return EmulatedDevice(mode: 0o600, major: Self.major, minor: Self.mainlineMinors + minor) {
+      client throws(Errno) in
+      try vfio.openMainlineGroup(id, by: client)
+    }
   }
 }

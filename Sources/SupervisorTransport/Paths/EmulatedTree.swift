@@ -5,10 +5,8 @@ public import VFIOCore
 ///
 /// Asked anew for every system call, so that it may change at any time.
 public protocol EmulatedTree: Sendable {
-  /// What is at an absolute path without `.`, `..`, doubled or trailing slashes. Follows no link.
-  ///
-  /// The directories on the way to something emulated are nodes as well, from `/` on.
-  func node(at path: String) -> EmulatedNode?
+  /// `/`; the directories on the way to something emulated are in it as well.
+  var root: EmulatedDirectory { get }
 
   /// Whether any node may have this name: for a fast no to what programs do all the time.
   func mayContain(_ name: Substring) -> Bool
@@ -16,12 +14,23 @@ public protocol EmulatedTree: Sendable {
 
 extension EmulatedTree {
   public func mayContain(_ name: Substring) -> Bool { true }
+
+  /// What is at an absolute path without `.`, `..`, doubled or trailing slashes. Follows no link.
+  func node(at path: String) -> EmulatedNode? {
+    var node = EmulatedNode.directory(root)
+    for name in path.split(separator: "/") {
+      guard case .directory(let directory) = node, let next = directory[String(name)] else {
+        return nil
+      }
+      node = next
+    }
+    return node
+  }
 }
 
 /// What a path leads to.
 public enum EmulatedNode: Sendable {
-  /// A directory with these names in it; unless `isWhole`, besides what the machine's own has there.
-  case directory(names: [String], isWhole: Bool)
+  case directory(EmulatedDirectory)
   case file(EmulatedFile)
   /// A symbolic link and its text.
   case link(String)
@@ -79,20 +88,12 @@ public struct EmulatedDevice: Sendable {
 
 /// Several trees as one.
 struct CombinedTree: EmulatedTree {
-  let trees: [any EmulatedTree]
+  let root: EmulatedDirectory
+  private let trees: [any EmulatedTree]
 
-  func node(at path: String) -> EmulatedNode? {
-    var sum: EmulatedNode?
-    for tree in trees {
-      switch (sum, tree.node(at: path)) {
-      case (_, nil): continue
-      case (nil, let node?): sum = node
-      case (.directory(let a, let aIsWhole), .directory(let b, let bIsWhole)):
-        sum = .directory(names: a + b.filter { !a.contains($0) }, isWhole: aIsWhole && bIsWhole)
-      default: continue
-      }
-    }
-    return sum
+  init(_ first: any EmulatedTree, _ others: [any EmulatedTree] = []) {
+    trees = [first] + others
+    root = others.reduce(first.root) { $0.merged(with: $1.root) }
   }
 
   func mayContain(_ name: Substring) -> Bool {

@@ -17,7 +17,7 @@ struct NodeAttributes: Sendable {
     of node: EmulatedNode, at path: String, followsLast: Bool, mask: UInt32?
   ) throws(Errno) -> [UInt8] {
     // A directory that the machine has too is the machine's.
-    if case .directory(_, isWhole: false) = node,
+    if case .directory(let directory) = node, !directory.isWhole,
       let real = try? bytes(ofReal: path, followsLast: followsLast, mask: mask)
     {
       return real

@@ -17,12 +17,12 @@ struct NodeOpener {
 
   func open(_ node: EmulatedNode, at path: String) throws(Errno) {
     if flags & O_CREAT != 0 && flags & O_EXCL != 0 { throw .fileExists }
-    if case .directory(let names, let isWhole) = node {
-      return try openDirectory(path, names, isWhole: isWhole)
+    if case .directory(let directory) = node {
+      return try openDirectory(directory, at: path)
     }
     if flags & O_DIRECTORY != 0 { throw .notDirectory }
     if flags & oPath != 0 {
-      return try give(try scratch.open(path, flags, listing: nil))
+      return try give(try scratch.open(path, flags))
     }
     switch node {
     case .directory: return
@@ -43,15 +43,17 @@ struct NodeOpener {
     try give(try OwnedFD(path: path, flags | O_NOCTTY))
   }
 
-  private func openDirectory(_ path: String, _ names: [String], isWhole: Bool) throws(Errno) {
+  private func openDirectory(_ directory: EmulatedDirectory, at path: String) throws(Errno) {
     if wantsWrite || flags & O_CREAT != 0 { throw .isDirectory }
     // A descriptor with O_PATH cannot be given; one without can do the same and more.
     let flags = flags & ~oPath
     // Where the machine has all of the names, its own directory shows them.
-    if !isWhole && names.allSatisfy({ Self.exists(path == "/" ? "/\($0)" : "\(path)/\($0)") }) {
+    if !directory.isWhole
+      && directory.names.allSatisfy({ Self.exists(path == "/" ? "/\($0)" : "\(path)/\($0)") })
+    {
       return try give(try OwnedFD(path: path, flags | O_NOCTTY))
     }
-    try give(try scratch.open(path, flags, listing: path))
+    try give(try scratch.open(path, flags))
   }
 
   private func open(_ file: EmulatedFile, at path: String) throws(Errno) {

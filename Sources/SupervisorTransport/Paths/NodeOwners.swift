@@ -14,12 +14,13 @@ final class NodeOwners: Sendable {
     var mode: UInt32?
   }
 
+  private let ours = Owner()
   private let changes = Mutex<[String: Owner]>([:])
   /// Whether clients may be somebody else than we: only root can make them so.
   private let hasOthers = geteuid() == 0
 
   func owner(of path: String) -> Owner {
-    changes.withLock { $0[path] } ?? Owner()
+    changes.withLock { $0[path] } ?? ours
   }
 
   /// Whether `thread` may do to the machine's files what we may.

@@ -13,14 +13,14 @@ extension PathCalls {
       switch try resolve(argument, call, followsLast: true) {
       case nil, .untouched: call.proceed()
       case .real(let path): workingDirectories.change(call, to: try Self.directory(path))
-      case .node(let path, .directory(_, let isWhole)):
-        if !isWhole, let own = try? Self.directory(path) {
+      case .node(let path, .directory(let directory)):
+        if !directory.isWhole, let own = try? Self.directory(path) {
           // Where the machine has it too, it is the machine's.
           if isKnown(argument, path) { return call.proceed() }
           return workingDirectories.change(call, to: own)
         }
         workingDirectories.change(
-          call, to: try scratch.open(path, O_RDONLY | O_DIRECTORY, listing: path))
+          call, to: try scratch.open(path, O_RDONLY | O_DIRECTORY))
       case .node: throw .notDirectory
       }
     } catch {

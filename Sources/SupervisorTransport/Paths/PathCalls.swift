@@ -56,9 +56,14 @@ struct PathCalls: Sendable {
     guard argument.isInOurRoot, call.isWaiting else { return nil }
     // The machine's own files are for the caller's rights, not for ours.
     if case .real(let path) = result {
-      if try !owners.isLikeUs(call.thread) { throw .permissionDenied }
-      // To us it is another one: /proc/self is ourselves.
-      if path == "/proc" || path.hasPrefix("/proc/") { throw .permissionDenied }
+      // To us /proc is another one: /proc/self is ourselves.
+      let isOurs = path == "/proc" || path.hasPrefix("/proc/")
+      let isLikeUs = try owners.isLikeUs(call.thread)
+      if isOurs || !isLikeUs {
+        // The kernel finds by itself what a directory of ours shows of the machine's.
+        if argument.isFromScratch && !argument.path.contains("..") { return nil }
+        throw .permissionDenied
+      }
     }
     return result
   }

@@ -25,7 +25,8 @@ struct PathResolver: Sendable {
   func resolve(
     _ path: String, in directory: String, isElsewhere: Bool = false, followsLast: Bool
   ) throws(Errno) -> Result {
-    var done: [Substring] = path.hasPrefix("/") ? [] : Self.components(directory)
+    var done = Walk(tree.root)
+    if !path.hasPrefix("/") { for name in Self.components(directory) { done.enter(name) } }
     // Next is last.
     var left: [Substring] = Self.components(path).reversed()
     let wantsDirectory = path.hasSuffix("/") || path.hasSuffix("/.") || path.hasSuffix("/..")
@@ -34,35 +35,60 @@ struct PathResolver: Sendable {
     while let name = left.popLast() {
       if name == "." { continue }
       if name == ".." {
-        _ = done.popLast()
+        done.leave()
         continue
       }
-      let parent = tree.node(at: Self.joined(done))
-      done.append(name)
-      let here = Self.joined(done)
-      guard let node = tree.node(at: here) else {
-        if case .directory(_, isWhole: true) = parent { throw .noSuchFileOrDirectory }
+      let isWhole = done.directory?.isWhole ?? false
+      done.enter(name)
+      guard let node = done.node else {
+        if isWhole { throw .noSuchFileOrDirectory }
         // It may lead back; links of the machine's own are not followed for that.
         if left.contains("..") { continue }
         if !isUnknown { return .untouched }
-        return .real(Self.joined(done + left.reversed()))
+        return .real(Self.joined(done.names + left.reversed()))
       }
       switch node {
       case .directory: continue
       case .file, .device:
         if !left.isEmpty || wantsDirectory { throw .notDirectory }
       case .link(let target):
-        if left.isEmpty && !wantsDirectory && !followsLast { return .node(path: here, node) }
+        if left.isEmpty && !wantsDirectory && !followsLast { return .node(path: done.path, node) }
         links += 1
         isUnknown = true
         if links > Self.linkLimit { throw .tooManySymbolicLinkLevels }
-        if target.hasPrefix("/") { done.removeAll() } else { done.removeLast() }
+        if target.hasPrefix("/") { done = Walk(tree.root) } else { done.leave() }
         left.append(contentsOf: Self.components(target).reversed())
       }
     }
-    let here = Self.joined(done)
-    if let node = tree.node(at: here) { return .node(path: here, node) }
-    return isUnknown ? .real(here) : .untouched
+    if let node = done.node { return .node(path: done.path, node) }
+    return isUnknown ? .real(done.path) : .untouched
+  }
+
+  /// How far we are, with what was found on the way: each name is looked up once, in its directory.
+  private struct Walk {
+    private let root: EmulatedDirectory
+    private var steps: [(name: Substring, node: EmulatedNode?)] = []
+
+    init(_ root: EmulatedDirectory) {
+      self.root = root
+    }
+
+    /// Nil where nothing is emulated.
+    var node: EmulatedNode? { steps.isEmpty ? .directory(root) : steps.last?.node }
+    var directory: EmulatedDirectory? {
+      if case .directory(let directory) = node { directory } else { nil }
+    }
+    var names: [Substring] { steps.map(\.name) }
+    var path: String { joined(names) }
+
+    mutating func enter(_ name: Substring) {
+      steps.append((name, directory?[String(name)]))
+    }
+
+    /// The root's parent is the root.
+    mutating func leave() {
+      _ = steps.popLast()
+    }
   }
 
   static func components(_ path: String) -> [Substring] {

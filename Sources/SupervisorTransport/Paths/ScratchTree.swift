@@ -7,13 +7,16 @@ import SystemPackage
 /// The emulated directories as real ones, in a temporary directory.
 ///
 /// A client that opens one has a descriptor of a real directory: listing it and looking up relative to it
-/// is then the kernel's work. Made when first needed; brought up to date at every open. Whoever makes one
-/// removes those whose maker was killed.
+/// is then the kernel's work. `/sys` or `/dev` is made when the first of its directories is opened, and each is
+/// brought up to date, with all below it, whenever it is opened. Whoever makes one removes those whose maker was
+/// killed.
 final class ScratchTree: Sendable {
   private let tree: any EmulatedTree
   private let owners: NodeOwners
   private let place: String
   private let root = Mutex<String?>(nil)
+  /// What there is all of: `sys`, `dev`. Held while nodes are made, which others need not wait for.
+  private let made = Mutex<Set<Substring>>([])
   /// Locked as long as we live.
   private let lock = Mutex<Int32>(-1)
 
@@ -36,29 +39,21 @@ final class ScratchTree: Sendable {
     return path == base ? "/" : String(path.dropFirst(base.count))
   }
 
-  /// Opens what stands for `path`.
+  /// Opens what stands for `path`; a directory's names are complete.
   ///
-  /// - Parameter directory: the directory whose names must be complete.
-  func open(_ path: String, _ flags: Int32, listing directory: String?) throws(Errno) -> OwnedFD {
-    let result: Result<OwnedFDBox, Errno> = root.withLock { root in
+  /// - Throws: `ENOENT` where there is nothing, or why it could not be made.
+  func open(_ path: String, _ flags: Int32) throws(Errno) -> OwnedFD {
+    let result: Result<OwnedFDBox, Errno> = made.withLock { made in
       do throws(Errno) {
-        if root == nil {
-          let base = try make()
-          root = base
-          // All of it once, for links that lead from one place to another.
-          try sync("/", base, listing: directory)
-        }
-        guard let base = root else { throw .noSuchFileOrDirectory }
-        var parent = base
-        for name in path.split(separator: "/").dropLast() {
-          parent += "/\(name)"
-          try makeDirectory(parent)
-        }
-        if let directory {
-          try sync(directory, base, listing: directory)
-        } else {
-          try make(path, at: base + path, base, listing: nil)
-        }
+        let base: String
+        if let known = self.path { base = known } else { base = try make() }
+        root.withLock { $0 = base }
+        // From any directory links and `..` lead to others, and the kernel follows them without asking us.
+        let whole = PathResolver.components(path).first.flatMap { made.contains($0) ? nil : $0 }
+        var nodes = ScratchNodes(
+          tree: tree, owners: owners, base: base, isComplete: whole == nil)
+        try nodes.make(whole.map { "/\($0)" } ?? path)
+        if let whole { made.insert(whole) }
         return .success(OwnedFDBox(try OwnedFD(path: base + path, flags)))
       } catch {
         return .failure(error)
@@ -68,9 +63,10 @@ final class ScratchTree: Sendable {
   }
 
   func remove() {
-    root.withLock { root in
-      if let path = root { _ = cl_remove_tree(path) }
-      root = nil
+    made.withLock { made in
+      if let path { _ = cl_remove_tree(path) }
+      root.withLock { $0 = nil }
+      made = []
     }
     lock.withLock { lock in
       if lock >= 0 { _ = cl_close(lock) }
@@ -115,65 +111,6 @@ final class ScratchTree: Sendable {
       _ = cl_remove_tree(path)
       _ = cl_close(lock)
     }
-  }
-
-  /// Makes the directory at `path` of the tree what it should be, below `base`.
-  private func sync(_ path: String, _ base: String, listing: String?) throws(Errno) {
-    guard case .directory(let names, let isWhole) = tree.node(at: path) else { return }
-    let place = path == "/" ? base : base + path
-    try makeDirectory(place)
-    let real = !isWhole && path == listing ? Self.names(in: path) : []
-    let old = Self.names(in: place)
-    for name in old where !names.contains(name) && (isWhole || path == listing) {
-      if !real.contains(name) { _ = cl_remove_tree("\(place)/\(name)") }
-    }
-    for name in names {
-      let inner = path == "/" ? "/\(name)" : "\(path)/\(name)"
-      try make(inner, at: base + inner, base, listing: listing)
-    }
-    // The machine's own, by their absolute paths.
-    for name in real where !names.contains(name) && !old.contains(name) {
-      symlink(path == "/" ? "/\(name)" : "\(path)/\(name)", "\(place)/\(name)")
-    }
-  }
-
-  private func make(
-    _ path: String, at place: String, _ base: String, listing: String?
-  ) throws(Errno) {
-    switch tree.node(at: path) {
-    case nil: return
-    case .directory: try sync(path, base, listing: listing)
-    case .link(let target):
-      unlink(place)
-      symlink(target, place)
-    case .device(let device):
-      let r = cl_make_node(place, device.mode)
-      if r != -EEXIST { try r.checked() }
-      setAttributes(path, at: place, mode: device.mode)
-    case .file(let file):
-      // What a client has open of it stays as it is.
-      unlink(place)
-      let fd = try OwnedFD(path: place, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
-      let bytes = file.contents?() ?? []
-      // SAFETY: the array's own storage, for the length of the call.
-      _ = bytes.withUnsafeBytes { Glibc.write(fd.rawValue, $0.baseAddress, $0.count) }
-      setAttributes(path, at: place, mode: file.mode)
-    }
-  }
-
-  private func makeDirectory(_ place: String) throws(Errno) {
-    if mkdir(place, 0o755) == 0 {
-      chmod(place, 0o755)
-    } else if errno != EEXIST {
-      throw Errno(rawValue: errno)
-    }
-  }
-
-  /// Says of the node at `path` what stat(2) of it by its path says, whatever our umask is.
-  private func setAttributes(_ path: String, at place: String, mode: UInt32) {
-    let owner = owners.owner(of: path)
-    _ = lchown(place, owner.user, owner.group)
-    chmod(place, owner.mode ?? mode)
   }
 
   /// The names in a directory, but `.` and `..`.

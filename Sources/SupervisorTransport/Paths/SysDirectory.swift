@@ -18,16 +18,21 @@ struct SysDirectory: EmulatedTree {
       || tree.hasDevice(named: String(name))
   }
 
-  func node(at path: String) -> EmulatedNode? {
-    if path == "/" { return .directory(names: ["sys"], isWhole: false) }
-    guard path == "/sys" || path.hasPrefix("/sys/") else { return nil }
-    switch tree.lookup(path.split(separator: "/").dropFirst().map(String.init)) {
-    case nil: return nil
-    case .directory(let directory):
-      return .directory(names: directory.names, isWhole: !directory.isShared)
-    case .symlink(let target): return .link(target)
-    case .file(let file): return .file(EmulatedFile(file))
-    }
+  var root: EmulatedDirectory { .beside("sys", EmulatedDirectory(tree.root)) }
+}
+
+extension EmulatedDirectory {
+  fileprivate init(_ directory: SysfsDirectory) {
+    self.init(
+      isWhole: !directory.isShared, names: { directory.names },
+      child: { name in
+        switch directory[name] {
+        case nil: nil
+        case .directory(let inner): .directory(EmulatedDirectory(inner))
+        case .symlink(let target): .link(target)
+        case .file(let file): .file(EmulatedFile(file))
+        }
+      })
   }
 }
 

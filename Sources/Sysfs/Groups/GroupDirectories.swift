@@ -163,16 +163,7 @@ extension SysfsMachine {
   }
 
   fileprivate func group(named name: String) -> VFIOCore.GroupID? {
-    let bus: Substring
-    switch options.dialect {
-    case .draft2011: bus = name[..<(name.lastIndex(of: ":") ?? name.startIndex)]
-    case .mainline: bus = Substring(PCIBus.name)
-    }
-    guard
-      let number = name.split(whereSeparator: { "-:".contains($0) }).last.flatMap({ UInt32($0) })
-    else { return nil }
-    let id = VFIOCore.GroupID(bus: String(bus), number: number)
-    return nodeName(of: id) == name ? id : nil
+    vfio.group(ofNode: name).flatMap { nodeName(of: $0) == name ? $0.id : nil }
   }
 
   fileprivate func uevent(of group: VFIOCore.GroupID) -> String {

@@ -8,7 +8,12 @@ import VFIOCore
 final class VFIODevices: Sendable {
   private let bus: PCIBus
   private let isThere: Bool
-  private let numbers = Mutex<[PCIAddress: Int]>([:])
+  private struct Numbers {
+    var numbers: [PCIAddress: Int] = [:]
+    var addresses: [Int: PCIAddress] = [:]
+  }
+
+  private let known = Mutex(Numbers())
 
   /// - Parameter dialect: the document's VFIO has no such devices.
   init(_ bus: PCIBus, _ dialect: SysfsDialect) {
@@ -20,23 +25,35 @@ final class VFIODevices: Sendable {
   var all: [(number: Int, address: PCIAddress)] {
     guard isThere else { return [] }
     let bound = bus.functions.filter { $0.driver == .vfio }.map(\.address)
-    return numbers.withLock { numbers in
-      let addresses = Set(bound)
-      numbers = numbers.filter { addresses.contains($0.key) }
-      for address in bound where numbers[address] == nil {
-        let taken = Set(numbers.values)
-        numbers[address] = (0...).first { !taken.contains($0) }
+    return known.withLock { known in
+      let isBound = Set(bound)
+      known.addresses = known.addresses.filter { isBound.contains($0.value) }
+      known.numbers = known.numbers.filter { isBound.contains($0.key) }
+      var lowest = 0
+      for address in bound where known.numbers[address] == nil {
+        while known.addresses[lowest] != nil { lowest += 1 }
+        known.numbers[address] = lowest
+        known.addresses[lowest] = address
       }
-      return numbers.map { ($0.value, $0.key) }.sorted { $0.number < $1.number }
+      return known.addresses.map { ($0.key, $0.value) }.sorted { $0.number < $1.number }
     }
   }
 
   func number(of address: PCIAddress) -> Int? {
-    all.first { $0.address == address }?.number
+    guard isThere, isBound(address) else { return nil }
+    return known.withLock { $0.numbers[address] } ?? all.first { $0.address == address }?.number
   }
 
   func address(named name: String) -> PCIAddress? {
-    all.first { "vfio\($0.number)" == name }?.address
+    guard isThere, name.hasPrefix("vfio"), let number = Int(name.dropFirst(4)),
+      "vfio\(number)" == name
+    else { return nil }
+    if let address = known.withLock({ $0.addresses[number] }), isBound(address) { return address }
+    return all.first { $0.number == number }?.address
+  }
+
+  private func isBound(_ address: PCIAddress) -> Bool {
+    bus.function(at: address)?.driver == .vfio
   }
 }
 

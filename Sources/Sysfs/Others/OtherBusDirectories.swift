@@ -51,7 +51,7 @@ extension SysfsMachine {
   /// The buses of plug-ins that have devices, in order; not those whose names are no file's.
   var otherBuses: [String] {
     let known = [PCIBus.name, PlatformBus.name]
-    return Set(vfio.groupIDs.map(\.bus)).filter { !known.contains($0) && isFileName($0) }.sorted()
+    return vfio.buses.filter { !known.contains($0) && isFileName($0) }.sorted()
   }
 
   /// The devices of a plug-in's bus, in the order of their names.
@@ -61,7 +61,7 @@ extension SysfsMachine {
   }
 
   func device(_ name: String, on bus: String) -> VFIOCore.Device? {
-    devices(on: bus).first { $0.name == name }
+    isFileName(name) ? vfio.device(named: name, on: bus) : nil
   }
 
   func path(ofDevice name: String, on bus: String) -> [String] { ["devices", bus, name] }

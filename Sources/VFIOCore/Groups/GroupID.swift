@@ -1,5 +1,5 @@
 /// The name of a group: the bus and the number that the IOMMU gave it. Its node is named alike.
-public struct GroupID: Hashable, Sendable, CustomStringConvertible {
+public struct GroupID: Hashable, Sendable, LosslessStringConvertible {
   /// `pci`.
   public var bus: String
   public var number: UInt32
@@ -7,6 +7,14 @@ public struct GroupID: Hashable, Sendable, CustomStringConvertible {
   public init(bus: String, number: UInt32) {
     self.bus = bus
     self.number = number
+  }
+
+  /// Reads `pci:240`, spelt exactly as `description` spells it.
+  public init?(_ text: String) {
+    guard let colon = text.lastIndex(of: ":"), let number = UInt32(text[colon...].dropFirst())
+    else { return nil }
+    self.init(bus: String(text[..<colon]), number: number)
+    if description != text { return nil }
   }
 
   /// Buses are few, numbers many, and strings slow to hash.

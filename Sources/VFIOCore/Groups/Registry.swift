@@ -13,6 +13,8 @@ struct SetID: Hashable, Sendable {
 struct Registry {
   struct Group {
     var set: SetID
+    /// The number of its node, its own while it is there.
+    var minor: UInt32
     var devices: [String: Member] = [:]
     /// Whether an IOMMU stands between its device and memory.
     var hasIOMMU = true
@@ -70,6 +72,9 @@ struct Registry {
   }
 
   var merging: Merging
+  private(set) var minors = MinorNumbers()
+  /// How many groups a bus has, for those that have any.
+  private(set) var buses: [String: Int] = [:]
   var groups: [GroupID: Group] = [:]
   var sets: [SetID: MergedSet] = [:]
   var containers: [ContainerID: Container] = [:]
@@ -84,6 +89,22 @@ struct Registry {
 
   init(merging: Merging = Merging()) {
     self.merging = merging
+  }
+
+  /// Makes a group, alone in its set.
+  mutating func addGroup(_ id: GroupID, hasIOMMU: Bool) {
+    groups[id] = Group(set: SetID(rawValue: 0), minor: minors.take(), hasIOMMU: hasIOMMU)
+    buses[id.bus, default: 0] += 1
+    _ = makeSet(of: [id])
+    post(.appeared(id))
+  }
+
+  private mutating func removeGroup(_ id: GroupID) {
+    guard let group = groups.removeValue(forKey: id) else { return }
+    minors.giveBack(group.minor)
+    let left = (buses[id.bus] ?? 1) - 1
+    buses[id.bus] = left > 0 ? left : nil
+    post(.vanished(id))
   }
 
   /// Makes a set of `groups` and puts them into it.
@@ -224,8 +245,7 @@ struct Registry {
     }
     // The last group of a set in use stays until the set falls out of use.
     guard let empty, now.openCount == 0 || now.groups.count > 1 else { return }
-    groups[empty] = nil
-    post(.vanished(empty))
+    removeGroup(empty)
     sets[set]?.groups.remove(empty)
     if now.groups.count == 1 {
       sets[set] = nil

@@ -31,6 +31,14 @@ extension PCIBus {
     }
   }
 
+  /// Whether there are functions or bridges on the bus.
+  public func hasSlots(on bus: PCIBusAddress) -> Bool {
+    devices.withLock { state in
+      state.slots.keys.contains { $0.busAddress == bus }
+        || state.bridges.keys.contains { $0.busAddress == bus }
+    }
+  }
+
   /// The function's configuration space as it is now: 256 bytes, 4096 of one of PCI Express.
   ///
   /// BARs hold where the platform put them, or what the host wrote there since: vfio-pci virtualises what a
