@@ -14,6 +14,7 @@ public final class ProcessAddressSpace: AddressSpace {
   private let maps: MemoryMap
   private let windows: SharedWindows
   private let auxiliaryVector: AuxiliaryVector
+  private let mark: Mark?
   /// The process behind `tgid`; no descriptor, and so never there, where the kernel has no pidfds.
   private let process: OwnedFD
   private let isDevice: @Sendable (VMA) -> Bool
@@ -36,7 +37,9 @@ public final class ProcessAddressSpace: AddressSpace {
     mem = try OwnedFD(path: "/proc/\(thread)/mem", O_RDWR)
     // Of the group, not the thread: `maps` can be read for as long as its task is there.
     maps = try MemoryMap(pid: tgid)
-    auxiliaryVector = try AuxiliaryVector(of: thread)
+    let auxiliaryVector = try AuxiliaryVector(of: thread)
+    self.auxiliaryVector = auxiliaryVector
+    mark = isExecHarmless ? auxiliaryVector.randomBytes.flatMap { Mark($0, of: thread) } : nil
     process = OwnedFD(owning: cl_pidfd_open(tgid))
   }
 
@@ -60,11 +63,31 @@ public final class ProcessAddressSpace: AddressSpace {
   /// Whether `thread`, which is in a call that we answer, certainly has this memory: a few system calls,
   /// none of which a client can make wait.
   ///
-  /// A thread of the process that had it has it still, until the process makes an exec; see `isSame`.
+  /// A thread of the process that had it has it still, until the process makes an exec; see `isSame`. In one
+  /// tree a look at the random bytes tells: a program that forges them passes for the one that it was.
   func isKnown(of thread: Int32) -> Bool {
-    guard cl_thread_is(thread, in: tgid), cl_pidfd_is_there(process.rawValue), isAlive
-    else { return false }
-    return (try? AuxiliaryVector(of: thread)) == auxiliaryVector
+    guard cl_thread_is(thread, in: tgid), cl_pidfd_is_there(process.rawValue) else { return false }
+    if let mark { return Mark(mark.address, of: thread) == mark }
+    return isAlive && (try? AuxiliaryVector(of: thread)) == auxiliaryVector
+  }
+
+  /// Bytes that tell a program from the ones before and after it.
+  private struct Mark: Equatable {
+    let address: ClientAddress
+    private let high: UInt64
+    private let low: UInt64
+
+    init?(_ address: ClientAddress, of thread: Int32) {
+      self.address = address
+      let thread = ClientThread(id: thread)
+      var bytes = (UInt64(0), UInt64(0))
+      let isRead: Void? = withUnsafeMutableBytes(of: &bytes) { buffer in
+        // SAFETY: the local's own 16 bytes, of which any pattern is a value.
+        try? thread.read(address, into: buffer)
+      }
+      guard isRead != nil else { return nil }
+      (high, low) = bytes
+    }
   }
 
   public func read(
@@ -88,20 +111,26 @@ public final class ProcessAddressSpace: AddressSpace {
   ) throws(Errno) -> MappedExtent {
     var whole: VMA?
     var hole: ClientAddress?
+    var devices: [Range<ClientAddress>] = []
     let end: ClientAddress
     do throws(Errno) {
       end = try maps.end(of: range, writable: writable) { vma in
         if vma.start <= range.lowerBound.rawValue, vma.end >= range.upperBound.rawValue {
           whole = vma
         }
-        guard hole == nil, vma.inode != 0, !isDevice(vma) else { return }
-        hole = firstBeyondFile(vma, range)
+        guard hole == nil, vma.inode != 0 else { return }
+        if isDevice(vma) {
+          devices.append(ClientAddress(vma.start)..<ClientAddress(vma.end))
+        } else {
+          hole = firstBeyondFile(vma, range)
+        }
       }
     } catch {
       throw .badAddress
     }
-    if let hole { return MappedExtent(end: min(hole, end)) }
-    return MappedExtent(end: end, window: whole.flatMap { windows.window($0, maps: maps) })
+    if let hole { return MappedExtent(end: min(hole, end), devices: devices) }
+    return MappedExtent(
+      end: end, window: whole.flatMap { windows.window($0, maps: maps) }, devices: devices)
   }
 
   /// A file's mapping may reach beyond the file's end, where there are no pages.

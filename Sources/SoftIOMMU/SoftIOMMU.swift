@@ -66,7 +66,7 @@ public final class SoftIOMMU: Sendable {
   /// - Parameters:
   ///   - size: bytes, a multiple of the smallest page, as are `iova` and `vaddr`.
   ///   - permissions: at least one.
-  ///   - lockLimit: how many bytes `memory` may have locked in all.
+  ///   - lockLimit: how many bytes `memory` may have locked in all; asked for where it is to hold.
   /// - Throws: in this order: `EINVAL` for arguments against the above or a range that wraps; when a
   ///   part is mapped already, `EBUSY` by the draft's rules and `EEXIST` by today's; `ENOSPC` when there are
   ///   as many mappings as can be; `EINVAL` outside `iovaRanges`; `ENOMEM` over the limit and `EFAULT`
@@ -75,7 +75,7 @@ public final class SoftIOMMU: Sendable {
   ///   or locked then.
   public func map(
     iova: IOVA, vaddr: ClientAddress, size: UInt64, permissions: DMAPermissions,
-    memory: any AddressSpace, lockLimit: UInt64
+    memory: any AddressSpace, lockLimit: @autoclosure () throws(Errno) -> UInt64
   ) throws(Errno) {
     guard !permissions.isEmpty, size > 0, isAligned(iova.rawValue | vaddr.rawValue | size),
       let range = Self.range(iova, size), !vaddr.rawValue.addingReportingOverflow(size - 1).overflow
@@ -93,12 +93,12 @@ public final class SoftIOMMU: Sendable {
       guard isInWindow(range) else { throw .invalidArgument }
       // No process has memory at the very top, and its end could not be told.
       guard let end = vaddr.advanced(by: size) else { throw .badAddress }
-      let window = try pin(
+      let extent = try pin(
         vaddr..<end, writable: permissions.contains(.write), of: memory, limit: lockLimit)
       let isMapped = table.change { contents in
         // Nothing else changes it without `changes`, and the place is good still.
         if contents.isTornDown { return false }
-        let number = contents.backings.use(memory, window)
+        let number = contents.backings.use(memory, extent)
         contents.insert(
           TreeEntry(
             first: range.lowerBound.rawValue, last: range.upperBound.rawValue,
@@ -107,7 +107,7 @@ public final class SoftIOMMU: Sendable {
         return true
       }
       if !isMapped {
-        memory.unlock(size)
+        memory.unlock(extent.devices.bytesOutside(vaddr.rawValue, size))
         throw .operationNotSupportedByDevice
       }
     }
@@ -199,31 +199,23 @@ public final class SoftIOMMU: Sendable {
 
   /// Locks and checks client memory.
   ///
-  /// - Returns: its window.
+  /// - Returns: all of it.
   func pin(
-    _ range: Range<ClientAddress>, writable: Bool, of memory: any AddressSpace, limit: UInt64
-  ) throws(Errno) -> SharedWindow? {
-    let size = range.upperBound.rawValue - range.lowerBound.rawValue
-    let limit = ignoresLockLimit ? .max : limit
-    do throws(Errno) {
-      try memory.lock(size, limit: limit)
-    } catch {
-      guard rules != .draft2011 else { throw error }
-      // The kernel pins page by page: a bad page before the limit comes first.
-      let end = try memory.mapped(range, writable: writable).end
-      let good = end.rawValue - range.lowerBound.rawValue
-      guard good < size, (try? memory.lock(good, limit: limit)) != nil else { throw error }
-      memory.unlock(good)
+    _ range: Range<ClientAddress>, writable: Bool, of memory: any AddressSpace,
+    limit: () throws(Errno) -> UInt64
+  ) throws(Errno) -> MappedExtent {
+    let limit = ignoresLockLimit ? .max : try limit()
+    let extent = try memory.mapped(range, writable: writable)
+    // The kernel of today pins page by page: only pages before a bad one can be too many.
+    let end = rules == .draft2011 ? range.upperBound : extent.end
+    let locked = extent.devices.bytesOutside(
+      range.lowerBound.rawValue, end.rawValue - range.lowerBound.rawValue)
+    try memory.lock(locked, limit: limit)
+    if extent.end < range.upperBound {
+      memory.unlock(locked)
       throw .badAddress
     }
-    do throws(Errno) {
-      let extent = try memory.mapped(range, writable: writable)
-      if extent.end != range.upperBound { throw .badAddress }
-      return extent.window
-    } catch {
-      memory.unlock(size)
-      throw error
-    }
+    return extent
   }
 
   func isAligned(_ bits: UInt64) -> Bool {

@@ -220,7 +220,7 @@ extension DomainTable.Contents {
         number = entry.number
         bytesOfBacking = 0
       }
-      bytesOfBacking &+= size
+      bytesOfBacking &+= self.backing.unsafelyUnwrapped.locked(entry.vaddr, size)
     }
 
     /// Unlocks the memory.
@@ -235,9 +235,11 @@ extension DomainTable.Contents {
     let (first, last) = (range.lowerBound.rawValue, range.upperBound.rawValue)
     var removed = Removed()
     var next = first
-    while let entry = tree.entry(endingAtOrAfter: next, from: tree.place(behind: next)),
-      entry.first <= last
-    {
+    while true {
+      let place = tree.place(behind: next)
+      guard let entry = tree.entry(endingAtOrAfter: next, from: place), entry.first <= last else {
+        break
+      }
       var middle = entry
       if entry.first < first {
         var head = entry
@@ -246,7 +248,7 @@ extension DomainTable.Contents {
         backings.useAgain(entry.number)
         middle = entry.from(first)
       } else {
-        tree.remove(first: entry.first)
+        tree.remove(first: entry.first, near: place)
       }
       if entry.last > last {
         tree.insert(entry.from(last + 1))
@@ -266,11 +268,13 @@ extension DomainTable.Contents {
   mutating func removeWhole(in range: ClosedRange<IOVA>) -> Removed {
     var removed = Removed()
     var next = range.lowerBound.rawValue
-    while let entry = tree.entry(endingAtOrAfter: next, from: tree.place(behind: next)),
-      entry.first <= range.upperBound.rawValue
-    {
+    while true {
+      let place = tree.place(behind: next)
+      guard let entry = tree.entry(endingAtOrAfter: next, from: place),
+        entry.first <= range.upperBound.rawValue
+      else { break }
       if removed.range == nil, entry.first < range.lowerBound.rawValue { break }
-      tree.remove(first: entry.first)
+      tree.remove(first: entry.first, near: place)
       removed.add(entry, backings[entry.number])
       backings.drop(entry.number)
       removals &+= 1

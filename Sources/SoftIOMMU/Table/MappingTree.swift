@@ -154,8 +154,16 @@ struct MappingTree: ~Copyable {
 
   /// Takes the entry out that begins at `first`, which is there.
   mutating func remove(first: UInt64) {
+    remove(first: first, near: place(behind: first))
+  }
+
+  /// The same; `place` is where it may be, right before it.
+  mutating func remove(first: UInt64, near place: Place) {
+    var place = place
+    if place.index == 0 || place.leaf[Self.keys + place.index - 1] != first {
+      place = self.place(behind: first)
+    }
     count -= 1
-    let place = place(behind: first)
     let left = Int(place.leaf[0]) - 1
     // A small node looks for a neighbour now and then.
     if height == 0 || left >= Self.fewest || left & (left - 1) != 0 {
