@@ -26,6 +26,7 @@ public final class MemorySpace: AddressSpace {
     var pages: [UInt64: Page] = [:]
     var locked: UInt64 = 0
     var onCopy: (@Sendable () -> Void)?
+    var devices: [Range<ClientAddress>] = []
   }
 
   private let state = Mutex(State())
@@ -48,6 +49,13 @@ public final class MemorySpace: AddressSpace {
         state.pages[address / Self.pageSize + i] = Page(bytes: zeros, protection: protection)
       }
     }
+  }
+
+  /// Maps pages of a device.
+  public func mmapDevice(_ address: UInt64, pages: Int) {
+    mmap(address, pages: pages)
+    let end = address + UInt64(pages) * Self.pageSize
+    state.withLock { $0.devices.append(ClientAddress(address)..<ClientAddress(end)) }
   }
 
   public func munmap(_ address: UInt64, pages: Int) {
@@ -114,7 +122,8 @@ public final class MemorySpace: AddressSpace {
       }
       page += 1
     }
-    return MappedExtent(end: range.upperBound)
+    let devices = state.withLock { $0.devices.filter { $0.overlaps(range) } }
+    return MappedExtent(end: range.upperBound, devices: devices)
   }
 
   public func lock(_ bytes: UInt64, limit: UInt64) throws(Errno) {
