@@ -12,7 +12,7 @@ extension SoftIOMMU {
   /// - Throws: `EINVAL` as `unmap`, and when one of them was taken back before; none is then.
   public func invalidateVaddrs(iova: IOVA, size: UInt64) throws(Errno) -> UInt64 {
     guard let range = try unmapRange(iova, size) else { return 0 }
-    return try changes.withLock { _ throws(Errno) in
+    return try table.inTurn { () throws(Errno) in
       try checkUncut(range)
       return try invalidate(in: range)
     }
@@ -20,7 +20,7 @@ extension SoftIOMMU {
 
   /// The same for all mappings.
   public func invalidateAllVaddrs() throws(Errno) -> UInt64 {
-    try changes.withLock { _ throws(Errno) in try invalidate(in: IOVA(0)...IOVA(.max)) }
+    try table.inTurn { () throws(Errno) in try invalidate(in: IOVA(0)...IOVA(.max)) }
   }
 
   /// Gives a mapping whose client address was taken back a new one, in `memory`, which locks it now.
@@ -34,7 +34,7 @@ extension SoftIOMMU {
     guard size > 0, isAligned(iova.rawValue | vaddr.rawValue | size),
       let range = Self.range(iova, size), !vaddr.rawValue.addingReportingOverflow(size - 1).overflow
     else { throw .invalidArgument }
-    try changes.withLock { _ throws(Errno) in
+    try table.inTurn { () throws(Errno) in
       let entry = table.look { $0.tree.entry(endingAtOrAfter: iova.rawValue) }
       guard var entry, entry.first <= range.upperBound.rawValue else {
         throw .noSuchFileOrDirectory

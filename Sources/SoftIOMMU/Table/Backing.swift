@@ -14,6 +14,13 @@ final class Backing: Sendable {
     devices = extent.devices
   }
 
+  /// The window, where it shows what the client has there.
+  @inline(__always)
+  var usableWindow: SharedWindow? {
+    guard let window, !window.isStale else { return nil }
+    return window
+  }
+
   /// How many bytes of a mapping count as locked.
   @inline(__always)
   func locked(_ vaddr: UInt64, _ size: UInt64) -> UInt64 {
