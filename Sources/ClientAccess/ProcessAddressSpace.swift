@@ -15,6 +15,8 @@ public final class ProcessAddressSpace: AddressSpace {
   private let windows: SharedWindows
   private let auxiliaryVector: AuxiliaryVector
   private let mark: Mark?
+  /// The incarnation of the thread that was last seen to have it.
+  private let lastThread = Atomic<UInt64>(0)
   /// The process behind `tgid`; no descriptor, and so never there, where the kernel has no pidfds.
   private let process: OwnedFD
   private let isDevice: @Sendable (VMA) -> Bool
@@ -39,7 +41,7 @@ public final class ProcessAddressSpace: AddressSpace {
     maps = try MemoryMap(pid: tgid)
     let auxiliaryVector = try AuxiliaryVector(of: thread)
     self.auxiliaryVector = auxiliaryVector
-    mark = isExecHarmless ? auxiliaryVector.randomBytes.flatMap { Mark($0, of: thread) } : nil
+    mark = isExecHarmless ? Mark(auxiliaryVector.randomBytes, of: thread) : nil
     process = OwnedFD(owning: cl_pidfd_open(tgid))
   }
 
@@ -63,30 +65,61 @@ public final class ProcessAddressSpace: AddressSpace {
   /// Whether `thread`, which is in a call that we answer, certainly has this memory: a few system calls,
   /// none of which a client can make wait.
   ///
-  /// A thread of the process that had it has it still, until the process makes an exec; see `isSame`. In one
-  /// tree a look at the random bytes tells: a program that forges them passes for the one that it was.
+  /// A thread of the process that had it has it still, until the process makes an exec; see `isSame`.
   func isKnown(of thread: Int32) -> Bool {
-    guard cl_thread_is(thread, in: tgid), cl_pidfd_is_there(process.rawValue) else { return false }
-    if let mark { return Mark(mark.address, of: thread) == mark }
-    return isAlive && (try? AuxiliaryVector(of: thread)) == auxiliaryVector
+    cl_thread_is(thread, in: tgid) && cl_pidfd_is_there(process.rawValue) && isAlive
+      && (try? AuxiliaryVector(of: thread)) == auxiliaryVector
   }
 
-  /// Bytes that tell a program from the ones before and after it.
-  private struct Mark: Equatable {
-    let address: ClientAddress
-    private let high: UInt64
-    private let low: UInt64
+  /// Whether `thread` is the one that was last seen to have this memory, and `read` can tell whether it has it
+  /// still.
+  func isLast(_ thread: ClientThread) -> Bool {
+    mark != nil && thread.incarnation != 0
+      && lastThread.load(ordering: .relaxed) == thread.incarnation
+  }
 
-    init?(_ address: ClientAddress, of thread: Int32) {
-      self.address = address
-      let thread = ClientThread(id: thread)
+  func note(_ thread: ClientThread) {
+    lastThread.store(thread.incarnation, ordering: .relaxed)
+  }
+
+  /// Copies from the memory of `thread`, which `isLast`, and looks whether it is this one.
+  ///
+  /// Only an exec could have given the thread another, and that has other random bytes. A program can forge
+  /// them, and so pass for the one that it was: harmless in one tree, where it has the same rights.
+  ///
+  /// - Throws: as `ClientThread.read`.
+  public func read(
+    _ address: ClientAddress, into buffer: UnsafeMutableRawBufferPointer, of thread: ClientThread
+  ) throws(Errno) -> Bool {
+    guard let mark, !buffer.isEmpty else {
+      try thread.read(address, into: buffer)
+      return false
+    }
+    var now = (UInt64(0), UInt64(0))
+    // SAFETY: the kernel writes at most `buffer.count` bytes into the caller's buffer, and 16 into the local.
+    let n = withUnsafeMutableBytes(of: &now) { bytes in
+      cl_process_vm_read_two(
+        thread.id, buffer.baseAddress, address.rawValue, buffer.count, bytes.baseAddress,
+        mark.address.rawValue, bytes.count)
+    }
+    if try n.checked() < buffer.count { throw .badAddress }
+    return n == buffer.count + 16 && now == mark.bytes
+  }
+
+  /// Where 16 random bytes of the program are, and which.
+  private struct Mark {
+    let address: ClientAddress
+    let bytes: (UInt64, UInt64)
+
+    init?(_ address: ClientAddress?, of thread: Int32) {
       var bytes = (UInt64(0), UInt64(0))
       let isRead: Void? = withUnsafeMutableBytes(of: &bytes) { buffer in
         // SAFETY: the local's own 16 bytes, of which any pattern is a value.
-        try? thread.read(address, into: buffer)
+        address.flatMap { try? ClientThread(id: thread).read($0, into: buffer) }
       }
-      guard isRead != nil else { return nil }
-      (high, low) = bytes
+      guard let address, isRead != nil else { return nil }
+      self.address = address
+      self.bytes = bytes
     }
   }
 
