@@ -114,15 +114,16 @@ public final class MemorySpace: AddressSpace {
     _ range: Range<ClientAddress>, writable: Bool
   ) throws(Errno) -> MappedExtent {
     let needed: Protection = writable ? [.read, .write] : .read
+    let devices = state.withLock { $0.devices.filter { $0.overlaps(range) } }
     var page = range.lowerBound.rawValue / Self.pageSize
     while page * Self.pageSize < range.upperBound.rawValue {
       let protection = state.withLock { $0.pages[page]?.protection ?? [] }
       guard protection.isSuperset(of: needed) else {
-        return MappedExtent(end: max(range.lowerBound, ClientAddress(page * Self.pageSize)))
+        return MappedExtent(
+          end: max(range.lowerBound, ClientAddress(page * Self.pageSize)), devices: devices)
       }
       page += 1
     }
-    let devices = state.withLock { $0.devices.filter { $0.overlaps(range) } }
     return MappedExtent(end: range.upperBound, devices: devices)
   }
 
