@@ -92,9 +92,12 @@ let package = Package(
       dependencies: ["CUSETransport", "Threads", "VFIOCore", logging, system],
       path: "Tests/CUSE/WaitingDaemon", swiftSettings: swift),
     // The software IOMMU alone, for `scripts/bench iommu` and `scripts/bench dma`.
+    .target(name: "DMAReference", path: "Benchmarks/dma/Reference", cSettings: c),
     .executableTarget(
       name: "memory-benchmark",
-      dependencies: ["CLinux", "ClientAccess", "DeviceKit", "SoftIOMMU", system],
+      dependencies: [
+        "CLinux", "ClientAccess", "DMAReference", "DeviceKit", "SoftIOMMU", system,
+      ],
       path: "Benchmarks/iommu/Program", swiftSettings: swift),
     .executableTarget(
       name: "vfio-cused",

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <limits>
 #include <map>
@@ -136,8 +137,13 @@ static void measure(size_t n)
 	}
 }
 
-int main()
+// reference [N...]
+int main(int argc, char **argv)
 {
+	for (int i = 1; i < argc; i++)
+		measure(strtoull(argv[i], nullptr, 10));
+	if (argc > 1)
+		return 0;
 	for (size_t n : { 1, 100, 10000, 1000000 })
 		measure(n);
 }

@@ -175,7 +175,9 @@ enum { CACHED = 8 };
 struct cached {
 	pid_t tid;
 	int directory;
+	uint64_t incarnation;
 };
+static uint64_t incarnations;
 static _Thread_local struct cached cache[CACHED];
 static pthread_key_t cache_key;
 static pthread_once_t cache_once = PTHREAD_ONCE_INIT;
@@ -213,10 +215,11 @@ static int open_directory(pid_t tid)
 		cache[slot].tid = 0;
 		return -errno;
 	}
+	cache[slot].incarnation = __atomic_add_fetch(&incarnations, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
-int cl_client_file_key(pid_t tid, int fd, struct cl_file_key *key)
+int cl_client_file_key(pid_t tid, int fd, struct cl_file_key *key, uint64_t *incarnation)
 {
 	int slot = tid % CACHED, fresh = 0, r;
 	char name[16];
@@ -235,5 +238,6 @@ int cl_client_file_key(pid_t tid, int fd, struct cl_file_key *key)
 			return r;
 		r = key_at(cache[slot].directory, name, 0, key);
 	}
+	*incarnation = cache[slot].incarnation;
 	return r == -ENOENT ? -EBADF : r;
 }

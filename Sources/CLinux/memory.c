@@ -27,6 +27,17 @@ ssize_t cl_process_vm_write(pid_t pid, const void *local, uint64_t remote, size_
 	return n < 0 ? -errno : n;
 }
 
+ssize_t cl_process_vm_read_two(pid_t pid, void *local, uint64_t remote, size_t size, void *local2,
+			       uint64_t remote2, size_t size2)
+{
+	struct iovec l[2] = { { local, size }, { local2, size2 } };
+	struct iovec r[2] = { { (void *)(uintptr_t)remote, size },
+			      { (void *)(uintptr_t)remote2, size2 } };
+	ssize_t n = process_vm_readv(pid, l, 2, r, 2, 0);
+
+	return n < 0 ? -errno : n;
+}
+
 int cl_memlock_limit(pid_t pid, uint64_t *limit)
 {
 	struct rlimit r;

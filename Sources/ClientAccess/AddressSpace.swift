@@ -45,10 +45,16 @@ public struct MappedExtent: Sendable {
   /// Memory of ours with the same pages as the whole range, where that is shared memory: what is written
   /// to either is in both. The client's memory works all the same.
   public var window: SharedWindow?
+  /// Mappings of devices' memory that the range touches, in order and apart: no pages of the client's, and so
+  /// nothing that it locks (`is_invalid_reserved_pfn` of drivers/vfio/vfio_iommu_type1.c).
+  public var devices: [Range<ClientAddress>]
 
-  public init(end: ClientAddress, window: SharedWindow? = nil) {
+  public init(
+    end: ClientAddress, window: SharedWindow? = nil, devices: [Range<ClientAddress>] = []
+  ) {
     self.end = end
     self.window = window
+    self.devices = devices
   }
 }
 

@@ -50,6 +50,25 @@ public final class AddressSpaceTable: Sendable {
     }
   }
 
+  /// The same, for a thread of which its transport tells which it is.
+  public func addressSpace(of thread: ClientThread) throws(Errno) -> ProcessAddressSpace {
+    let space = try addressSpace(of: thread.id)
+    space.note(thread)
+    return space
+  }
+
+  /// The address space that `thread` had when it last asked, where its `read` can tell whether it has it still.
+  public func last(of thread: ClientThread) -> ProcessAddressSpace? {
+    if thread.incarnation == 0 { return nil }
+    return entries.withLock { entries in
+      // An exec made the later one.
+      for entry in entries.reversed() {
+        if let space = entry.space, space.isLast(thread) { return space }
+      }
+      return nil
+    }
+  }
+
   private var known: [ProcessAddressSpace] {
     entries.withLock { entries in
       entries.removeAll { $0.space == nil }

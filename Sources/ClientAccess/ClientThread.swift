@@ -7,6 +7,8 @@ public import SystemPackage
 /// Good for the length of that call only, since afterwards the id may be somebody else's.
 public struct ClientThread: Sendable {
   public let id: Int32
+  /// Which of all threads that have had the id it is; 0 where its transport does not tell.
+  public var incarnation: UInt64 = 0
 
   public init(id: Int32) {
     self.id = id

@@ -14,6 +14,9 @@ public final class ProcessAddressSpace: AddressSpace {
   private let maps: MemoryMap
   private let windows: SharedWindows
   private let auxiliaryVector: AuxiliaryVector
+  private let mark: Mark?
+  /// The incarnation of the thread that was last seen to have it.
+  private let lastThread = Atomic<UInt64>(0)
   /// The process behind `tgid`; no descriptor, and so never there, where the kernel has no pidfds.
   private let process: OwnedFD
   private let isDevice: @Sendable (VMA) -> Bool
@@ -36,7 +39,9 @@ public final class ProcessAddressSpace: AddressSpace {
     mem = try OwnedFD(path: "/proc/\(thread)/mem", O_RDWR)
     // Of the group, not the thread: `maps` can be read for as long as its task is there.
     maps = try MemoryMap(pid: tgid)
-    auxiliaryVector = try AuxiliaryVector(of: thread)
+    let auxiliaryVector = try AuxiliaryVector(of: thread)
+    self.auxiliaryVector = auxiliaryVector
+    mark = isExecHarmless ? Mark(auxiliaryVector.randomBytes, of: thread) : nil
     process = OwnedFD(owning: cl_pidfd_open(tgid))
   }
 
@@ -62,9 +67,60 @@ public final class ProcessAddressSpace: AddressSpace {
   ///
   /// A thread of the process that had it has it still, until the process makes an exec; see `isSame`.
   func isKnown(of thread: Int32) -> Bool {
-    guard cl_thread_is(thread, in: tgid), cl_pidfd_is_there(process.rawValue), isAlive
-    else { return false }
-    return (try? AuxiliaryVector(of: thread)) == auxiliaryVector
+    cl_thread_is(thread, in: tgid) && cl_pidfd_is_there(process.rawValue) && isAlive
+      && (try? AuxiliaryVector(of: thread)) == auxiliaryVector
+  }
+
+  /// Whether `thread` is the one that was last seen to have this memory, and `read` can tell whether it has it
+  /// still.
+  func isLast(_ thread: ClientThread) -> Bool {
+    mark != nil && thread.incarnation != 0
+      && lastThread.load(ordering: .relaxed) == thread.incarnation
+  }
+
+  func note(_ thread: ClientThread) {
+    lastThread.store(thread.incarnation, ordering: .relaxed)
+  }
+
+  /// Copies from the memory of `thread`, which `isLast`, and looks whether it is this one.
+  ///
+  /// Only an exec could have given the thread another, and that has other random bytes. A program can forge
+  /// them, and so pass for the one that it was: harmless in one tree, where it has the same rights.
+  ///
+  /// - Throws: as `ClientThread.read`.
+  public func read(
+    _ address: ClientAddress, into buffer: UnsafeMutableRawBufferPointer, of thread: ClientThread
+  ) throws(Errno) -> Bool {
+    guard let mark, !buffer.isEmpty else {
+      try thread.read(address, into: buffer)
+      return false
+    }
+    var now = (UInt64(0), UInt64(0))
+    // SAFETY: the kernel writes at most `buffer.count` bytes into the caller's buffer, and 16 into the local.
+    let n = withUnsafeMutableBytes(of: &now) { bytes in
+      cl_process_vm_read_two(
+        thread.id, buffer.baseAddress, address.rawValue, buffer.count, bytes.baseAddress,
+        mark.address.rawValue, bytes.count)
+    }
+    if try n.checked() < buffer.count { throw .badAddress }
+    return n == buffer.count + 16 && now == mark.bytes
+  }
+
+  /// Where 16 random bytes of the program are, and which.
+  private struct Mark {
+    let address: ClientAddress
+    let bytes: (UInt64, UInt64)
+
+    init?(_ address: ClientAddress?, of thread: Int32) {
+      var bytes = (UInt64(0), UInt64(0))
+      let isRead: Void? = withUnsafeMutableBytes(of: &bytes) { buffer in
+        // SAFETY: the local's own 16 bytes, of which any pattern is a value.
+        address.flatMap { try? ClientThread(id: thread).read($0, into: buffer) }
+      }
+      guard let address, isRead != nil else { return nil }
+      self.address = address
+      self.bytes = bytes
+    }
   }
 
   public func read(
@@ -88,20 +144,26 @@ public final class ProcessAddressSpace: AddressSpace {
   ) throws(Errno) -> MappedExtent {
     var whole: VMA?
     var hole: ClientAddress?
+    var devices: [Range<ClientAddress>] = []
     let end: ClientAddress
     do throws(Errno) {
       end = try maps.end(of: range, writable: writable) { vma in
         if vma.start <= range.lowerBound.rawValue, vma.end >= range.upperBound.rawValue {
           whole = vma
         }
-        guard hole == nil, vma.inode != 0, !isDevice(vma) else { return }
-        hole = firstBeyondFile(vma, range)
+        guard hole == nil, vma.inode != 0 else { return }
+        if isDevice(vma) {
+          devices.append(ClientAddress(vma.start)..<ClientAddress(vma.end))
+        } else {
+          hole = firstBeyondFile(vma, range)
+        }
       }
     } catch {
       throw .badAddress
     }
-    if let hole { return MappedExtent(end: min(hole, end)) }
-    return MappedExtent(end: end, window: whole.flatMap { windows.window($0, maps: maps) })
+    if let hole { return MappedExtent(end: min(hole, end), devices: devices) }
+    return MappedExtent(
+      end: end, window: whole.flatMap { windows.window($0, maps: maps) }, devices: devices)
   }
 
   /// A file's mapping may reach beyond the file's end, where there are no pages.

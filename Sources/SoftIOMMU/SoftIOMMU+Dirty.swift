@@ -40,7 +40,7 @@ extension SoftIOMMU {
     guard isTrackingDirty, size > 0, isAligned(iova.rawValue | size),
       !iova.rawValue.addingReportingOverflow(size).overflow, let range = Self.range(iova, size)
     else { throw .invalidArgument }
-    try changes.withLock { _ throws(Errno) in
+    try table.inTurn { () throws(Errno) in
       if table.look({ $0.isCut(by: range) }) { throw .invalidArgument }
       try handOut(range, clears: true, receiver)
     }
@@ -54,20 +54,25 @@ extension SoftIOMMU {
     iova: IOVA, size: UInt64, dirtyBitmap receiver: BitmapReceiver
   ) throws(Errno) -> UInt64 {
     guard let range = try unmapRange(iova, size), isTrackingDirty else { throw .invalidArgument }
-    return try changes.withLock { _ throws(Errno) in
+    return try table.inTurn { () throws(Errno) in
       try checkUncut(range)
       // Before, while it may fail; and again, with what was written until the mappings were gone.
       try handOut(range, clears: false, receiver)
-      let unmapped = try remove(range, keepsDirty: true)
+      let (removed, waits) = try table.change { contents throws(Errno) in
+        let removed = try take(range, from: &contents)
+        return (removed, contents.waits(for: removed))
+      }
+      for wait in waits { wait.lane.wait(range, upTo: wait.ticket) }
+      removed.unlock()
       if dirtyTracking == .exact { try? handOut(range, clears: true, receiver) }
       table.change { $0.forget(range) }
-      return unmapped
+      return removed.bytes
     }
   }
 
   private var pageShift: UInt64 { table.pageShift }
 
-  /// Call with `changes` locked.
+  /// Call with the turn taken.
   private func handOut(
     _ range: ClosedRange<IOVA>, clears: Bool, _ receiver: BitmapReceiver
   ) throws(Errno) {

@@ -12,7 +12,7 @@ extension SoftIOMMU {
   /// - Throws: `EINVAL` as `unmap`, and when one of them was taken back before; none is then.
   public func invalidateVaddrs(iova: IOVA, size: UInt64) throws(Errno) -> UInt64 {
     guard let range = try unmapRange(iova, size) else { return 0 }
-    return try changes.withLock { _ throws(Errno) in
+    return try table.inTurn { () throws(Errno) in
       try checkUncut(range)
       return try invalidate(in: range)
     }
@@ -20,7 +20,7 @@ extension SoftIOMMU {
 
   /// The same for all mappings.
   public func invalidateAllVaddrs() throws(Errno) -> UInt64 {
-    try changes.withLock { _ throws(Errno) in try invalidate(in: IOVA(0)...IOVA(.max)) }
+    try table.inTurn { () throws(Errno) in try invalidate(in: IOVA(0)...IOVA(.max)) }
   }
 
   /// Gives a mapping whose client address was taken back a new one, in `memory`, which locks it now.
@@ -28,12 +28,13 @@ extension SoftIOMMU {
   /// - Throws: `EINVAL` for arguments that `map` refuses, for a mapping that was not taken back and for
   ///   another range than its own; `ENOENT` where nothing is mapped; `ENOMEM` over the limit.
   public func updateVaddr(
-    iova: IOVA, vaddr: ClientAddress, size: UInt64, memory: any AddressSpace, lockLimit: UInt64
+    iova: IOVA, vaddr: ClientAddress, size: UInt64, memory: any AddressSpace,
+    lockLimit: @autoclosure () throws(Errno) -> UInt64
   ) throws(Errno) {
     guard size > 0, isAligned(iova.rawValue | vaddr.rawValue | size),
       let range = Self.range(iova, size), !vaddr.rawValue.addingReportingOverflow(size - 1).overflow
     else { throw .invalidArgument }
-    try changes.withLock { _ throws(Errno) in
+    try table.inTurn { () throws(Errno) in
       let entry = table.look { $0.tree.entry(endingAtOrAfter: iova.rawValue) }
       guard var entry, entry.first <= range.upperBound.rawValue else {
         throw .noSuchFileOrDirectory
@@ -42,28 +43,36 @@ extension SoftIOMMU {
         entry.word & DomainTable.Contents.movingFlag != 0
       else { throw .invalidArgument }
       let before = table.look { $0.backings[entry.number] }
-      if before.memory !== memory {
-        try memory.lock(size, limit: ignoresLockLimit ? .max : lockLimit)
-      }
+      let isAnother = before.memory !== memory
       let permissions = DMAPermissions(rawValue: UInt8(entry.word & 3))
       // Not checked, as in the kernel: what is not there faults when a device gets to it.
-      var window: SharedWindow?
-      if let end = vaddr.advanced(by: size) {
-        window = try? memory.mapped(vaddr..<end, writable: permissions.contains(.write)).window
+      var extent = MappedExtent(end: vaddr)
+      if let end = vaddr.advanced(by: size),
+        let found = try? memory.mapped(vaddr..<end, writable: permissions.contains(.write))
+      {
+        extent = found
       }
+      let lockedBefore = before.locked(entry.vaddr, size)
+      let locked = extent.devices.bytesOutside(vaddr.rawValue, size)
+      // Only what another process takes over may be too much for it.
+      let limit = ignoresLockLimit || !isAnother ? .max : try lockLimit()
+      try memory.lock(locked, limit: limit)
       entry.vaddr = vaddr.rawValue
       let waits = table.change { [entry] contents -> [(lane: Lane, ticket: UInt64)]? in
         if contents.isTornDown { return nil }
         var entry = entry
         contents.backings.drop(entry.number)
-        entry.word = DomainTable.Contents.word(contents.backings.use(memory, window), permissions)
+        entry.word = DomainTable.Contents.word(contents.backings.use(memory, extent), permissions)
         contents.tree.replace(entry)
         contents.removals &+= 1
         return contents.waits(range)
       }
       for wait in waits ?? [] { wait.lane.wait(range, upTo: wait.ticket) }
-      if before.memory !== memory { (waits == nil ? memory : before.memory).unlock(size) }
-      if waits == nil { throw .operationNotSupportedByDevice }
+      guard waits != nil else {
+        memory.unlock(locked)
+        throw .operationNotSupportedByDevice
+      }
+      before.memory.unlock(lockedBefore)
     }
   }
 

@@ -1,6 +1,5 @@
 public import ClientAccess
 public import DeviceKit
-import Synchronization
 public import SystemPackage
 
 /// An IOMMU domain in software: I/O virtual addresses to client memory.
@@ -8,10 +7,10 @@ public import SystemPackage
 /// One stands behind every merged set of groups or container that is in use; all devices of it reach
 /// memory through it. Calls come from any thread.
 ///
-/// Locking: `changes` makes `map` and `unmap` one at a time, as the kernel's per-IOMMU mutex does, and is
-/// held while the client's memory is checked. The mappings are in `table`, which each device looks at under
-/// a lock of its own; none of these is held across a system call. A transfer notes its range in its
-/// device's lane before it copies, so that `unmap` can wait for it after its mappings are out of the table.
+/// Locking: the mappings are in `table`, which each device looks at under a lock of its own; none of its locks
+/// is held across a system call. `map` and `unmap` are one at a time, as the kernel's per-IOMMU mutex has
+/// them: they take turns, and keep theirs while the client's memory is checked. A transfer notes its range in
+/// its device's lane before it copies, so that `unmap` can wait for it after its mappings are out of the table.
 public final class SoftIOMMU: Sendable {
   /// What maps and unmaps keep to.
   public let rules: MappingRules
@@ -23,7 +22,6 @@ public final class SoftIOMMU: Sendable {
   let dirtyTracking: IOMMUOptions.DirtyTracking
   let ignoresLockLimit: Bool
 
-  let changes = Mutex(())
   let table: DomainTable
   static let everything = IOVA(0)...IOVA(.max)
 
@@ -66,7 +64,7 @@ public final class SoftIOMMU: Sendable {
   /// - Parameters:
   ///   - size: bytes, a multiple of the smallest page, as are `iova` and `vaddr`.
   ///   - permissions: at least one.
-  ///   - lockLimit: how many bytes `memory` may have locked in all.
+  ///   - lockLimit: how many bytes `memory` may have locked in all; asked for where it is to hold.
   /// - Throws: in this order: `EINVAL` for arguments against the above or a range that wraps; when a
   ///   part is mapped already, `EBUSY` by the draft's rules and `EEXIST` by today's; `ENOSPC` when there are
   ///   as many mappings as can be; `EINVAL` outside `iovaRanges`; `ENOMEM` over the limit and `EFAULT`
@@ -75,41 +73,45 @@ public final class SoftIOMMU: Sendable {
   ///   or locked then.
   public func map(
     iova: IOVA, vaddr: ClientAddress, size: UInt64, permissions: DMAPermissions,
-    memory: any AddressSpace, lockLimit: UInt64
+    memory: any AddressSpace, lockLimit: @autoclosure () throws(Errno) -> UInt64
   ) throws(Errno) {
     guard !permissions.isEmpty, size > 0, isAligned(iova.rawValue | vaddr.rawValue | size),
       let range = Self.range(iova, size), !vaddr.rawValue.addingReportingOverflow(size - 1).overflow
     else { throw .invalidArgument }
 
-    try changes.withLock { _ throws(Errno) in
-      let place = try table.look { contents throws(Errno) in
-        if contents.isTornDown { throw .operationNotSupportedByDevice }
-        guard let place = contents.place(for: range) else {
-          throw rules == .draft2011 ? .resourceBusy : .fileExists
-        }
-        if contents.tree.count >= mappingLimit { throw .noSpace }
-        return place
+    let place = try table.begin { contents throws(Errno) in
+      if contents.isTornDown { throw .operationNotSupportedByDevice }
+      guard let place = contents.place(for: range) else {
+        throw rules == .draft2011 ? .resourceBusy : .fileExists
       }
+      if contents.tree.count >= mappingLimit { throw .noSpace }
+      return place
+    }
+    let extent: MappedExtent
+    do throws(Errno) {
       guard isInWindow(range) else { throw .invalidArgument }
       // No process has memory at the very top, and its end could not be told.
       guard let end = vaddr.advanced(by: size) else { throw .badAddress }
-      let window = try pin(
+      extent = try pin(
         vaddr..<end, writable: permissions.contains(.write), of: memory, limit: lockLimit)
-      let isMapped = table.change { contents in
-        // Nothing else changes it without `changes`, and the place is good still.
-        if contents.isTornDown { return false }
-        let number = contents.backings.use(memory, window)
-        contents.insert(
-          TreeEntry(
-            first: range.lowerBound.rawValue, last: range.upperBound.rawValue,
-            vaddr: vaddr.rawValue, word: DomainTable.Contents.word(number, permissions)),
-          at: place, coalesces: rules == .draft2011)
-        return true
-      }
-      if !isMapped {
-        memory.unlock(size)
-        throw .operationNotSupportedByDevice
-      }
+    } catch {
+      table.end()
+      throw error
+    }
+    let isMapped = table.end { contents in
+      // Nobody else has had the turn, and the place is good still.
+      if contents.isTornDown { return false }
+      let number = contents.backings.use(memory, extent)
+      contents.insert(
+        TreeEntry(
+          first: range.lowerBound.rawValue, last: range.upperBound.rawValue,
+          vaddr: vaddr.rawValue, word: DomainTable.Contents.word(number, permissions)),
+        at: place, coalesces: rules == .draft2011)
+      return true
+    }
+    if !isMapped {
+      memory.unlock(extent.devices.bytesOutside(vaddr.rawValue, size))
+      throw .operationNotSupportedByDevice
     }
   }
 
@@ -124,7 +126,7 @@ public final class SoftIOMMU: Sendable {
   @discardableResult
   public func unmap(iova: IOVA, size: UInt64) throws(Errno) -> UInt64 {
     guard let range = try unmapRange(iova, size) else { return 0 }
-    return try changes.withLock { _ throws(Errno) in try remove(range) }
+    return try remove { contents throws(Errno) in try take(range, from: &contents) }
   }
 
   /// Unmaps everything.
@@ -132,9 +134,7 @@ public final class SoftIOMMU: Sendable {
   /// - Returns: how many bytes were unmapped.
   @discardableResult
   public func unmapAll() -> UInt64 {
-    let bytes = try? changes.withLock { _ throws(Errno) in
-      try remove { $0.removeCutting(Self.everything) }
-    }
+    let bytes = try? remove { $0.removeCutting(Self.everything) }
     // Nothing in it fails.
     return bytes ?? 0
   }
@@ -174,13 +174,13 @@ public final class SoftIOMMU: Sendable {
 
   // MARK: - For the extensions
 
-  /// Call with `changes` locked.
-  func remove(_ range: ClosedRange<IOVA>, keepsDirty: Bool = false) throws(Errno) -> UInt64 {
-    try remove(keepsDirty: keepsDirty) { contents throws(Errno) in
-      if rules == .draft2011 { return contents.removeCutting(range) }
-      if rules == .type1v2, contents.isCut(by: range) { throw .invalidArgument }
-      return contents.removeWhole(in: range)
-    }
+  /// Takes out what an unmap of the range does.
+  func take(
+    _ range: ClosedRange<IOVA>, from contents: inout DomainTable.Contents
+  ) throws(Errno) -> DomainTable.Contents.Removed {
+    if rules == .draft2011 { return contents.removeCutting(range) }
+    if rules == .type1v2, contents.isCut(by: range) { throw .invalidArgument }
+    return contents.removeWhole(in: range)
   }
 
   /// The range that an unmap names, nil for nothing.
@@ -199,31 +199,23 @@ public final class SoftIOMMU: Sendable {
 
   /// Locks and checks client memory.
   ///
-  /// - Returns: its window.
+  /// - Returns: all of it.
   func pin(
-    _ range: Range<ClientAddress>, writable: Bool, of memory: any AddressSpace, limit: UInt64
-  ) throws(Errno) -> SharedWindow? {
-    let size = range.upperBound.rawValue - range.lowerBound.rawValue
-    let limit = ignoresLockLimit ? .max : limit
-    do throws(Errno) {
-      try memory.lock(size, limit: limit)
-    } catch {
-      guard rules != .draft2011 else { throw error }
-      // The kernel pins page by page: a bad page before the limit comes first.
-      let end = try memory.mapped(range, writable: writable).end
-      let good = end.rawValue - range.lowerBound.rawValue
-      guard good < size, (try? memory.lock(good, limit: limit)) != nil else { throw error }
-      memory.unlock(good)
+    _ range: Range<ClientAddress>, writable: Bool, of memory: any AddressSpace,
+    limit: () throws(Errno) -> UInt64
+  ) throws(Errno) -> MappedExtent {
+    let limit = ignoresLockLimit ? .max : try limit()
+    let extent = try memory.mapped(range, writable: writable)
+    // The kernel of today pins page by page: only pages before a bad one can be too many.
+    let end = rules == .draft2011 ? range.upperBound : extent.end
+    let locked = extent.devices.bytesOutside(
+      range.lowerBound.rawValue, end.rawValue - range.lowerBound.rawValue)
+    try memory.lock(locked, limit: limit)
+    if extent.end < range.upperBound {
+      memory.unlock(locked)
       throw .badAddress
     }
-    do throws(Errno) {
-      let extent = try memory.mapped(range, writable: writable)
-      if extent.end != range.upperBound { throw .badAddress }
-      return extent.window
-    } catch {
-      memory.unlock(size)
-      throw error
-    }
+    return extent
   }
 
   func isAligned(_ bits: UInt64) -> Bool {
@@ -249,19 +241,18 @@ public final class SoftIOMMU: Sendable {
   /// their memory.
   @inline(__always)
   private func remove(
-    keepsDirty: Bool = false,
     _ take: (inout DomainTable.Contents) throws(Errno) -> DomainTable.Contents.Removed
   ) throws(Errno) -> UInt64 {
-    let (removed, waits) = try table.change { contents throws(Errno) in
+    let (removed, waits) = try table.changeInTurn { contents, goesOn throws(Errno) in
       let removed = try take(&contents)
-      guard let range = removed.range else { return (removed, [(lane: Lane, ticket: UInt64)]()) }
-      if !keepsDirty, contents.isTrackingDirty { contents.forget(range) }
-      return (removed, contents.waits(range))
+      let waits = contents.waits(for: removed)
+      if let range = removed.range, contents.isTrackingDirty { contents.forget(range) }
+      goesOn = !waits.isEmpty
+      return (removed, waits)
     }
-    guard let range = removed.range else { return 0 }
-    for wait in waits { wait.lane.wait(range, upTo: wait.ticket) }
-    if !waits.isEmpty, !keepsDirty {
-      table.change { $0.forget(range) }
+    if !waits.isEmpty, let range = removed.range {
+      for wait in waits { wait.lane.wait(range, upTo: wait.ticket) }
+      table.end { $0.forget(range) }
     }
     removed.unlock()
     return removed.bytes

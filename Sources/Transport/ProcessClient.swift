@@ -4,19 +4,30 @@ public import SystemPackage
 public import VFIOCore
 
 /// The thread behind a system call, for the length of that call.
-public final class ProcessClient: Client {
+///
+/// @unchecked: used by the one thread that answers the call.
+public final class ProcessClient: Client, @unchecked Sendable {
   private let thread: ClientThread
   private let shared: ClientServices
+  /// The address space of its last call, and whether it has it still; nil where nobody has looked.
+  private let last: ProcessAddressSpace?
+  private var hasLast: Bool?
 
   public init(_ thread: ClientThread, _ shared: ClientServices) {
     self.thread = thread
     self.shared = shared
+    last = shared.addressSpaces.last(of: thread)
   }
 
   public func read(
     _ address: ClientAddress, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) {
-    try thread.read(address, into: buffer)
+    // Most calls that want the address space read their arguments first: one system call for both.
+    if let last, hasLast == nil {
+      hasLast = try last.read(address, into: buffer, of: thread)
+    } else {
+      try thread.read(address, into: buffer)
+    }
   }
 
   public func write(
@@ -26,8 +37,9 @@ public final class ProcessClient: Client {
   }
 
   public func addressSpace() throws(Errno) -> any AddressSpace {
+    if let last, hasLast == true { return last }
     do throws(Errno) {
-      return try shared.addressSpaces.addressSpace(of: thread.id)
+      return try shared.addressSpaces.addressSpace(of: thread)
     } catch {
       guard error.meansNoRight else { throw error }
       shared.logger.warning(

@@ -78,6 +78,48 @@ import Testing
     #expect(!after.isKnown(of: child.pid))
   }
 
+  /// In one tree a thread is known by random bytes of its program, which are read along.
+  @Test func whatIsReadTellsOfAnExec() throws {
+    let table = AddressSpaceTable(isOneTree: true)
+    var (input, output): ([Int32], [Int32]) = ([0, 0], [0, 0])
+    try #require(pipe(&input) == 0 && pipe(&output) == 0)
+    defer { for fd in [input[1], output[0]] { close(fd) } }
+    let child = try Child(["sh", "-c", "echo; read line; exec cat"], input[0], output[1])
+    var byte: UInt8 = 0
+    #expect(Glibc.read(output[0], &byte, 1) == 1)
+    var thread = ClientThread(id: child.pid)
+    #expect(table.last(of: thread) == nil)
+    thread.incarnation = 7
+    #expect(table.last(of: thread) == nil)
+    let before = try table.addressSpace(of: thread)
+    #expect(table.last(of: thread) === before)
+    /// Reads the first bytes of the program, which begins like every one.
+    func isStill(_ space: ProcessAddressSpace) throws -> Bool {
+      let maps = try ProcFS.contents("/proc/\(child.pid)/maps")
+      let vma = try #require(VMA(line: maps.prefix { $0 != UInt8(ascii: "\n") }))
+      var magic: UInt32 = 0
+      let isSame = try withUnsafeMutableBytes(of: &magic) {
+        try space.read(ClientAddress(vma.start), into: $0, of: thread)
+      }
+      #expect(magic == 0x464c_457f)
+      return isSame
+    }
+    #expect(try isStill(before))
+    #expect(throws: Errno.badAddress) {
+      try withUnsafeMutableBytes(of: &byte) {
+        try before.read(ClientAddress(1), into: $0, of: thread)
+      }
+    }
+    write(input[1], "\n\n", 2)
+    #expect(Glibc.read(output[0], &byte, 1) == 1)
+    #expect(table.last(of: thread) === before)
+    #expect(try !isStill(before))
+    let after = try table.addressSpace(of: thread)
+    #expect(after !== before)
+    #expect(table.last(of: thread) === after)
+    #expect(try isStill(after))
+  }
+
   @Test func aDeadProcessIsNobodysMemory() throws {
     let child = try Child()
     let space = try ProcessAddressSpace(thread: child.pid, tgid: child.pid)

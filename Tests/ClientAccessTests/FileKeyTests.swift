@@ -26,12 +26,33 @@ import Threads
     return count
   }
 
+  private func incarnation(of thread: Int32, fd: Int32 = 0) -> UInt64 {
+    var (key, incarnation) = (cl_file_key(), UInt64(0))
+    let result = cl_client_file_key(thread, fd, &key, &incarnation)
+    #expect(result == (fd < 0 ? -EBADF : 0))
+    return incarnation
+  }
+
+  @Test func aThreadIsTheSameFromCallToCall() throws {
+    let done = Semaphore()
+    let first = incarnation(of: getpid())
+    #expect(first != 0)
+    #expect(incarnation(of: getpid()) == first)
+    // Of its own as long as it lives, like its number; threads 8 apart share a place in the cache.
+    try Thread.start(name: "another") {
+      #expect(incarnation(of: cl_gettid()) != first)
+      done.signal()
+    }
+    #expect(done.wait(milliseconds: 60_000))
+    #expect(incarnation(of: getpid(), fd: -1) == 0)
+  }
+
   @Test func threadsThatEndKeepNoDirectory() throws {
     let done = Semaphore()
     for _ in 0..<40 {
       try Thread.start(name: "key") {
-        var key = cl_file_key()
-        _ = cl_client_file_key(getpid(), 0, &key)
+        var (key, incarnation) = (cl_file_key(), UInt64(0))
+        _ = cl_client_file_key(getpid(), 0, &key, &incarnation)
         done.signal()
       }
       #expect(done.wait(milliseconds: 60_000))

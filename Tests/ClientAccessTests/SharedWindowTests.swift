@@ -38,6 +38,24 @@ struct SharedWindowTests {
     #expect(back == bytes)
   }
 
+  /// What a client has mapped of a device is told apart, to the byte.
+  @Test func aDevicesMappingIsTold() throws {
+    let memory = try SharedMemory(name: "bar", size: 4 * Self.page)
+    let (address, vma, _) = try mapped(memory)
+    defer { munmap(UnsafeMutableRawPointer(bitPattern: UInt(address)), Int(memory.size)) }
+    let device = ClientAddress(address)..<ClientAddress(address + memory.size)
+    for (isDevice, expected) in [(true, [device]), (false, [])] {
+      let space = try ProcessAddressSpace(thread: getpid(), tgid: getpid()) {
+        isDevice && $0.inode == vma.inode
+      }
+      let second = ClientAddress(address + Self.page)
+      let extent = try space.mapped(second..<device.upperBound, writable: true)
+      #expect(extent.end == device.upperBound)
+      #expect(extent.window != nil)
+      #expect(extent.devices == expected)
+    }
+  }
+
   /// The way of those who are not root, and may not open `map_files`.
   @Test func aDescriptorOfTheFileIsFound() throws {
     let memory = try SharedMemory(name: "found", size: 4 * Self.page)

@@ -6,6 +6,9 @@
 #include "check.h"
 #include "client.h"
 
+#include <linux/capability.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 #define RAM	VFIO_PCI_BAR2_REGION_INDEX
 #define RAM_SIZE (1ul << 20)
@@ -93,6 +96,32 @@ static void check_growth(int device)
 	CHECK_OK(munmap(heap, 4 * PAGE));
 }
 
+/* The pages of a device are nobody's locked memory. */
+static void check_limit(int iommu, void *memory, void *ram)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct all[2], some[2];
+	struct rlimit before, none;
+
+	check_topic = "limit of locked memory";
+	NEED(syscall(SYS_capget, &header, all) == 0);
+	memcpy(some, all, sizeof(some));
+	some[0].effective &= ~(1u << CAP_IPC_LOCK);
+	NEED(syscall(SYS_capset, &header, some) == 0);
+	NEED(getrlimit(RLIMIT_MEMLOCK, &before) == 0);
+	none = before;
+	none.rlim_cur = 0;
+	NEED(setrlimit(RLIMIT_MEMLOCK, &none) == 0);
+	CHECK_ERR(map_dma(iommu, MAP_RW, memory, IOVA, PAGE), ENOMEM);
+	CHECK_OK(map_dma(iommu, MAP_RW, ram, IOVA, PAGE));
+	CHECK_ERR(map_dma(iommu, MAP_RW, memory, IOVA + PAGE, PAGE), ENOMEM);
+	CHECK_OK(unmap_dma(iommu, IOVA, PAGE));
+	NEED(setrlimit(RLIMIT_MEMLOCK, &before) == 0);
+	NEED(syscall(SYS_capset, &header, all) == 0);
+	CHECK_OK(map_dma(iommu, MAP_RW, memory, IOVA, PAGE));
+	CHECK_OK(unmap_dma(iommu, IOVA, PAGE));
+}
+
 static void check_memory(int group, int device)
 {
 	uint32_t *ram = map_ram(device, 0, 2 * PAGE), *last, *again;
@@ -129,6 +158,7 @@ static void check_memory(int group, int device)
 	transfer(device, STORE, 0, PAGE);
 	CHECK_EQ(load(device, RAM_SIZE - PAGE + 7 * 4), 77);
 	CHECK_OK(unmap_dma(iommu, IOVA, PAGE));
+	check_limit(iommu, page, last);
 	close(iommu);
 	munmap(page, PAGE);
 	munmap(last, PAGE);

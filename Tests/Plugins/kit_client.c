@@ -86,6 +86,12 @@ static void transfers(int iommu)
 	CHECK_EQ(read(event, &count, 8), 8);
 	CHECK_EQ(memory[3], 42);
 	set(KIT_LINE, 0);
+	/* Where nothing is: plugin_test.sh looks into the log. */
+	CHECK_OK(clear_irq(device, 0));
+	CHECK_OK(set_irq(device, 0, event));
+	set(KIT_TRANSFER, 0x5000c);
+	CHECK_EQ(read(event, &count, 8), 8);
+	set(KIT_LINE, 0);
 	set(KIT_WAIT, 0);
 	CHECK_EQ(get(KIT_SCRATCH), (uint32_t)-EDEADLK);
 	CHECK_OK(clear_irq(device, 0));

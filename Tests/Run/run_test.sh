@@ -98,6 +98,23 @@ mapped_in_a_container() {
   judge "mapped in a container"
 }
 
+# Root gets a huge page where there is none; an ordinary user has to find one. Where none is to be had, that is
+# said, and nothing passes.
+huge_pages() {
+  local pool=/proc/sys/vm/nr_hugepages before
+  before=$(cat "$pool" 2>/dev/null) || before=0
+  if ((EUID == 0 && before == 0)); then echo 4 2>/dev/null >"$pool"; fi
+  user timeout -k 5 60 "$cused" run --topology share/topologies/testdev.yaml -- \
+    "$clients/shared_memory" huge >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  if ((EUID == 0 && before == 0)); then echo 0 2>/dev/null >"$pool"; fi
+  if ((status == 77)); then
+    echo "SKIPPED a huge page shared: this machine has none ($pool)"
+  else
+    judge "a huge page shared"
+  fi
+}
+
 # Today's API: registers that are mapped, also in a container.
 registers() {
   client "registers" 60 "$helpers/registers"
@@ -370,6 +387,7 @@ all_clients
 document
 option_clients
 mapped_in_a_container
+huge_pages
 registers
 statuses
 refusals

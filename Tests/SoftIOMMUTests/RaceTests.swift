@@ -9,8 +9,9 @@ import TestSupport
 import Testing
 import Threads
 
-/// A mapper, an unmapper and four devices at once. `scripts/test --tsan` runs it under ThreadSanitizer, for
-/// which an access after `unmap` has returned is a race with the plain stores that follow here.
+/// A mapper, an unmapper and four devices at once. `scripts/test --tsan` runs it under ThreadSanitizer as well.
+/// A change that does not lock the lanes is a race to that; an unmap that does not wait for transfers fails by
+/// the plain stores that follow it here.
 struct RaceTests {
   private static let page = 4096
 
@@ -79,6 +80,37 @@ struct RaceTests {
     }
     #expect(moved.load(ordering: .relaxed) > 0)
     domain.unmapAll()
+    for port in ports { port.detach(from: domain) }
+  }
+
+  /// Two devices at one aligned word: what one reads is all of what the other wrote, or nothing of it.
+  @Test(arguments: [2, 4, 8])
+  func aWordIsNeverHalf(width: Int) throws {
+    let memory = try TestFile(pages: 1).map()
+    let domain = SoftIOMMU()
+    let ports = [DomainPort(), DomainPort()]
+    for port in ports { port.attach(to: domain) }
+    try domain.map(
+      iova: IOVA(0), vaddr: ClientAddress(memory.address), size: UInt64(Self.page),
+      permissions: [.read, .write], memory: ownAddressSpace(), lockLimit: .max)
+    let stop = Atomic<Bool>(false)
+    try concurrently(2) { i in
+      if i == 0 {
+        var turn: UInt8 = 0
+        while !stop.load(ordering: .acquiring) {
+          turn = ~turn
+          _ = ports[0].write(IOVA(8), [UInt8](repeating: turn, count: width))
+        }
+        return
+      }
+      var seen: Set<[UInt8]> = []
+      for _ in 0..<20_000 { seen.insert(ports[1].read(IOVA(8), count: width).bytes) }
+      stop.store(true, ordering: .releasing)
+      #expect(
+        seen.isSubset(of: [
+          [UInt8](repeating: 0, count: width), [UInt8](repeating: 0xff, count: width),
+        ]))
+    }
     for port in ports { port.detach(from: domain) }
   }
 

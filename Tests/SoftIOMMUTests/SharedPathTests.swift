@@ -45,6 +45,17 @@ struct SharedPathTests {
     }
   }
 
+  @Test(.enabled(if: HugePages.areThere, "takes root and huge pages (/proc/sys/vm/nr_hugepages)"))
+  func hugePages() throws {
+    let memory = try #require(HugePages.map(pages: 2))
+    try map(memory)
+    #expect(isShared)
+    let sent = (0..<(3 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    #expect(port.write(IOVA(4096), sent) == nil)
+    #expect(memory[4096 + 1] == 31 && memory[4096 + (3 << 20) - 1] == sent[(3 << 20) - 1])
+    #expect(port.read(IOVA(4096), count: sent.count).bytes == sent)
+  }
+
   @Test func aFileThatShrinksHarmsNobody() throws {
     let file = try TestFile(pages: 4)
     let memory = try file.map()

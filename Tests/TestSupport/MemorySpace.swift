@@ -26,6 +26,7 @@ public final class MemorySpace: AddressSpace {
     var pages: [UInt64: Page] = [:]
     var locked: UInt64 = 0
     var onCopy: (@Sendable () -> Void)?
+    var devices: [Range<ClientAddress>] = []
   }
 
   private let state = Mutex(State())
@@ -48,6 +49,13 @@ public final class MemorySpace: AddressSpace {
         state.pages[address / Self.pageSize + i] = Page(bytes: zeros, protection: protection)
       }
     }
+  }
+
+  /// Maps pages of a device.
+  public func mmapDevice(_ address: UInt64, pages: Int) {
+    mmap(address, pages: pages)
+    let end = address + UInt64(pages) * Self.pageSize
+    state.withLock { $0.devices.append(ClientAddress(address)..<ClientAddress(end)) }
   }
 
   public func munmap(_ address: UInt64, pages: Int) {
@@ -106,15 +114,17 @@ public final class MemorySpace: AddressSpace {
     _ range: Range<ClientAddress>, writable: Bool
   ) throws(Errno) -> MappedExtent {
     let needed: Protection = writable ? [.read, .write] : .read
+    let devices = state.withLock { $0.devices.filter { $0.overlaps(range) } }
     var page = range.lowerBound.rawValue / Self.pageSize
     while page * Self.pageSize < range.upperBound.rawValue {
       let protection = state.withLock { $0.pages[page]?.protection ?? [] }
       guard protection.isSuperset(of: needed) else {
-        return MappedExtent(end: max(range.lowerBound, ClientAddress(page * Self.pageSize)))
+        return MappedExtent(
+          end: max(range.lowerBound, ClientAddress(page * Self.pageSize)), devices: devices)
       }
       page += 1
     }
-    return MappedExtent(end: range.upperBound)
+    return MappedExtent(end: range.upperBound, devices: devices)
   }
 
   public func lock(_ bytes: UInt64, limit: UInt64) throws(Errno) {

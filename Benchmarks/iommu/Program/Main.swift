@@ -1,11 +1,11 @@
 import Glibc
 
-/// `memory-benchmark iommu`: see Benchmarks/iommu/run. `memory-benchmark dma`: see Benchmarks/dma/run.
+/// `memory-benchmark iommu [N…]`: see Benchmarks/iommu/run. `memory-benchmark dma`: see Benchmarks/dma/run.
 @main
 enum Main {
   static func main() throws {
     switch CommandLine.arguments.dropFirst().first {
-    case "iommu": try TableBenchmark.run()
+    case "iommu": try TableBenchmark.run(CommandLine.arguments.dropFirst(2).compactMap { Int($0) })
     case "dma": try CopyBenchmark.run()
     default: exit(2)
     }
@@ -29,9 +29,10 @@ func nanoseconds() -> UInt64 {
   return UInt64(t.tv_sec) * 1_000_000_000 + UInt64(t.tv_nsec)
 }
 
-/// One figure a line, as the script wants it.
-func line(_ name: String, _ value: Double) {
-  print("\(name)\t\(Double(Int(value * 1000)) / 1000)")
+/// One figure a line, as the script wants it: and behind it what it is compared with.
+func line(_ name: String, _ value: Double, _ reference: Double? = nil) {
+  func text(_ value: Double) -> String { "\t\(Double(Int(value * 1000)) / 1000)" }
+  print(name + text(value) + (reference.map { text($0) } ?? ""))
 }
 
 /// The same sequence as the reference's.

@@ -8,10 +8,9 @@ import SystemPackage
 enum TableBenchmark {
   static let page: UInt64 = 4096
 
-  static func run() throws {
-    for n in [1, 100, 10_000, 1_000_000] {
-      try measure(n)
-    }
+  /// - Parameter sizes: numbers of mappings.
+  static func run(_ sizes: [Int]) throws {
+    for n in sizes.isEmpty ? [1, 100, 10_000, 1_000_000] : sizes { try measure(n) }
   }
 
   private static func measure(_ n: Int) throws {

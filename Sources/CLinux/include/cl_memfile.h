@@ -32,7 +32,8 @@ struct cl_file_key {
 	uint64_t device, inode;
 };
 int cl_file_key(int fd, struct cl_file_key *key);
-/* The same of a descriptor of thread `tid`: -EBADF when it is not open. Holds no reference to it. */
-int cl_client_file_key(pid_t tid, int fd, struct cl_file_key *key);
+/* The same of a descriptor of thread `tid`: -EBADF when it is not open. Holds no reference to it. Where it is,
+ * says which of all threads with that number it is: equal only for the same one. */
+int cl_client_file_key(pid_t tid, int fd, struct cl_file_key *key, uint64_t *incarnation);
 
 #endif

@@ -10,6 +10,10 @@
 ssize_t cl_process_vm_read(pid_t pid, void *local, uint64_t remote, size_t size);
 ssize_t cl_process_vm_write(pid_t pid, const void *local, uint64_t remote, size_t size);
 
+/* Reads from two places, the second after the first: how many bytes in all. */
+ssize_t cl_process_vm_read_two(pid_t pid, void *local, uint64_t remote, size_t size, void *local2,
+			       uint64_t remote2, size_t size2);
+
 /* The soft RLIMIT_MEMLOCK of `pid`, in bytes; UINT64_MAX where there is none. */
 int cl_memlock_limit(pid_t pid, uint64_t *limit);
 

@@ -21,7 +21,11 @@ extension Lane {
         return nil
       }
     }
-    return transferLocked(direction, CollectionOfOne((iova, buffer, count)))
+    let bytes = UnsafeMutableRawBufferPointer(start: buffer, count: count)
+    return withUnsafePointer(to: DMASegment(iova: IOVA(iova), buffer: bytes)) {
+      // SAFETY: the one segment, for the length of the call.
+      transferLocked(direction, UnsafeBufferPointer(start: $0, count: 1))
+    }
   }
 
   /// The same for many runs, in order.
@@ -29,31 +33,112 @@ extension Lane {
     _ direction: CopyDirection, _ segments: UnsafeBufferPointer<DMASegment>
   ) -> DMAFault? {
     lock()
-    return transferLocked(
-      direction,
-      segments.lazy.compactMap { segment in
-        segment.buffer.baseAddress.map { (segment.iova.rawValue, $0, segment.buffer.count) }
-      })
+    return transferLocked(direction, segments)
   }
 
   /// Unlocks the lane.
   @inline(never)
   private func transferLocked(
-    _ direction: CopyDirection,
-    _ runs: some Sequence<(iova: UInt64, buffer: UnsafeMutableRawPointer, count: Int)>
+    _ direction: CopyDirection, _ segments: UnsafeBufferPointer<DMASegment>
   ) -> DMAFault? {
-    var transfer = Transfer(direction)
-    var ranges: [(first: UInt64, last: UInt64)] = []
-    for run in runs where run.count > 0 {
-      let (last, wraps) = run.iova.addingReportingOverflow(UInt64(run.count) - 1)
-      plan(run, upTo: wraps ? .max : last, &transfer)
-      ranges.append((run.iova, wraps ? .max : last))
+    if let runs = runsInHit(direction, segments) {
+      if copy(direction, segments, runs) { return nil }
+      // The client has taken pages away: which ones, the other way tells.
+      lock()
+    }
+    return transferInPieces(direction, segments)
+  }
+
+  /// Runs that are all in one mapping.
+  private struct RunsInHit {
+    /// From the first byte of all to the last.
+    var first = UInt64.max
+    var last = UInt64.min
+    /// What to add to an IOVA to get the client's address.
+    let toVaddr: UInt64
+    let backing: Backing
+  }
+
+  /// With the lock held: makes the mapping of the runs the one used last; nil where there is no such.
+  private func runsInHit(
+    _ direction: CopyDirection, _ segments: UnsafeBufferPointer<DMASegment>
+  ) -> RunsInHit? {
+    guard let start = segments.first, find(start.iova.rawValue),
+      state.pointee.hit.word & direction.neededFlag != 0,
+      let backing = state.pointee.table?.backing(state.pointee.hit.word)
+    else { return nil }
+    let (first, last) = (state.pointee.hit.first, state.pointee.hit.last)
+    var runs = RunsInHit(toVaddr: state.pointee.hit.toVaddr, backing: backing)
+    for segment in segments {
+      let (iova, count) = (segment.iova.rawValue, UInt64(segment.buffer.count))
+      guard iova >= first, iova <= last, count > 0, count - 1 <= last - iova else { return nil }
+      runs.first = min(runs.first, iova)
+      runs.last = max(runs.last, iova + (count - 1))
+    }
+    return runs
+  }
+
+  /// Unlocks the lane.
+  ///
+  /// - Returns: false when the client has taken pages away; a part may have moved.
+  private func copy(
+    _ direction: CopyDirection, _ segments: UnsafeBufferPointer<DMASegment>, _ runs: RunsInHit
+  ) -> Bool {
+    let ticket = begin(CollectionOfOne((runs.first, runs.last)))
+    unlock()
+    let isDone: Bool
+    if let window = runs.backing.usableWindow {
+      isDone = withExtendedLifetime(runs.backing) {
+        let toHost = runs.toVaddr &+ window.offset
+        return segments.allSatisfy { segment in
+          guard let start = segment.buffer.baseAddress else { return true }
+          return SharedWindow.copy(
+            direction, start, host: segment.iova.rawValue &+ toHost, count: segment.buffer.count)
+        }
+      }
+    } else {
+      var all: [CopySegment] = []
+      all.reserveCapacity(segments.count)
+      var count = 0
+      for segment in segments {
+        guard let start = segment.buffer.baseAddress else { continue }
+        let remote = ClientAddress(segment.iova.rawValue &+ runs.toVaddr)
+        all.append(CopySegment(local: start, remote: remote, count: segment.buffer.count))
+        count += segment.buffer.count
+      }
+      isDone = all.withUnsafeBufferPointer { runs.backing.memory.copy(direction, $0) } == count
+    }
+    lock()
+    if isDone, direction == .toClient, state.pointee.dirty != nil {
+      for segment in segments {
+        noteWrite(
+          segment.iova.rawValue, segment.iova.rawValue + UInt64(segment.buffer.count - 1))
+      }
+    }
+    end(ticket)
+    unlock()
+    return isDone
+  }
+
+  /// Unlocks the lane.
+  private func transferInPieces(
+    _ direction: CopyDirection, _ segments: UnsafeBufferPointer<DMASegment>
+  ) -> DMAFault? {
+    var transfer = Transfer(direction, capacity: segments.count)
+    let ticket = begin(EmptyCollection<(first: UInt64, last: UInt64)>())
+    for segment in segments {
+      guard let start = segment.buffer.baseAddress, segment.buffer.count > 0 else { continue }
+      let run = (iova: segment.iova.rawValue, buffer: start, count: segment.buffer.count)
+      let (end, wraps) = run.iova.addingReportingOverflow(UInt64(run.count) - 1)
+      let last = wraps ? .max : end
+      plan(run, upTo: last, &transfer)
+      add(first: run.iova, last: last, to: ticket)
     }
     guard !transfer.pieces.isEmpty else {
+      end(ticket)
       unlock()
       return transfer.fault
     }
-    let ticket = begin(ranges)
     unlock()
     transfer.run()
     lock()
@@ -71,6 +156,7 @@ extension Lane {
     guard let table = state.pointee.table else {
       return transfer.skip(run.iova, run.buffer, run.count, .noDomain)
     }
+    let neededFlag = transfer.direction.neededFlag
     var done = 0
     table.withLocked { contents in
       contents.forEach(in: IOVA(run.iova)...IOVA(last)) { entry in
@@ -82,15 +168,13 @@ extension Lane {
         }
         let count = Int(min(entry.last, last) - first) + 1
         done = start + count
-        guard entry.word & direction(transfer).neededFlag != 0 else {
+        guard entry.word & neededFlag != 0 else {
           transfer.skip(first, run.buffer + start, count, .permission)
           return true
         }
-        transfer.pieces.append(
-          Transfer.Piece(
-            iova: first, buffer: run.buffer + start, count: count,
-            vaddr: entry.vaddr &+ (first - entry.first),
-            backing: contents.backings[entry.number]))
+        transfer.add(
+          iova: first, run.buffer + start, count, vaddr: entry.vaddr &+ (first - entry.first),
+          entry.number, contents.backings)
         return true
       }
     }
@@ -98,8 +182,6 @@ extension Lane {
       transfer.skip(run.iova &+ UInt64(done), run.buffer + done, run.count - done, .unmapped)
     }
   }
-
-  private func direction(_ transfer: Transfer) -> CopyDirection { transfer.direction }
 
   /// A read-modify-write of shared memory.
   func atomic(
@@ -144,19 +226,39 @@ struct Transfer {
     var buffer: UnsafeMutableRawPointer
     var count: Int
     var vaddr: UInt64
-    var backing: Backing
+    /// Its index in `backings`.
+    var backing: Int
   }
 
   let direction: CopyDirection
-  var pieces: [Piece] = []
+  private(set) var pieces: [Piece] = []
+  /// Each next to another; mostly there is one.
+  private var backings: [Backing] = []
+  /// The number in the table of the last one.
+  private var lastNumber = -1
   /// The fault that comes first in the transfer's order.
   private(set) var fault: DMAFault?
   /// How many pieces there were before the fault that was found in planning.
   private var piecesBeforeFault = Int.max
   private(set) var written: [ClosedRange<UInt64>] = []
 
-  init(_ direction: CopyDirection) {
+  init(_ direction: CopyDirection, capacity: Int) {
     self.direction = direction
+    pieces.reserveCapacity(capacity)
+  }
+
+  @inline(__always)
+  mutating func add(
+    iova: UInt64, _ buffer: UnsafeMutableRawPointer, _ count: Int, vaddr: UInt64, _ number: Int,
+    _ table: borrowing Backings
+  ) {
+    if number != lastNumber {
+      backings.append(table[number])
+      lastNumber = number
+    }
+    pieces.append(
+      Piece(
+        iova: iova, buffer: buffer, count: count, vaddr: vaddr, backing: backings.count - 1))
   }
 
   /// A part that is not moved: a device reads zeros there.
@@ -174,29 +276,25 @@ struct Transfer {
   mutating func run() {
     var next = 0
     while next < pieces.count {
-      if copyByWindow(next) {
+      let backing = backings[pieces[next].backing]
+      if let window = backing.usableWindow, copy(next, by: window) {
         next += 1
         continue
       }
       // As many as lead to the same memory go together.
       var end = next + 1
-      while end < pieces.count, pieces[end].backing.memory === pieces[next].backing.memory,
-        usableWindow(end) == nil
-      {
+      while end < pieces.count {
+        let other = backings[pieces[end].backing]
+        guard other === backing || other.memory === backing.memory, other.usableWindow == nil
+        else { break }
         end += 1
       }
-      copyBySystemCall(next..<end)
+      copyBySystemCall(next..<end, backing.memory)
       next = end
     }
   }
 
-  private func usableWindow(_ i: Int) -> SharedWindow? {
-    guard let window = pieces[i].backing.window, !window.isStale else { return nil }
-    return window
-  }
-
-  private mutating func copyByWindow(_ i: Int) -> Bool {
-    guard let window = usableWindow(i) else { return false }
+  private mutating func copy(_ i: Int, by window: SharedWindow) -> Bool {
     let piece = pieces[i]
     let isDone = SharedWindow.copy(
       direction, piece.buffer, host: piece.vaddr &+ window.offset, count: piece.count)
@@ -204,8 +302,7 @@ struct Transfer {
     return isDone
   }
 
-  private mutating func copyBySystemCall(_ range: Range<Int>) {
-    let memory = pieces[range.lowerBound].backing.memory
+  private mutating func copyBySystemCall(_ range: Range<Int>, _ memory: any AddressSpace) {
     var segments = pieces[range].map {
       CopySegment(local: $0.buffer, remote: ClientAddress($0.vaddr), count: $0.count)
     }

@@ -136,11 +136,14 @@ final class Lane: @unchecked Sendable {
   func begin(_ ranges: some Sequence<(first: UInt64, last: UInt64)>) -> UInt64 {
     state.pointee.tickets += 1
     let ticket = state.pointee.tickets
-    for range in ranges {
-      state.pointee.inFlight.append(
-        InFlight(ticket: ticket, first: range.first, last: range.last))
-    }
+    for range in ranges { add(first: range.first, last: range.last, to: ticket) }
     return ticket
+  }
+
+  /// With the lock held, never given back since the ticket: one range more.
+  @inline(__always)
+  func add(first: UInt64, last: UInt64, to ticket: UInt64) {
+    state.pointee.inFlight.append(InFlight(ticket: ticket, first: first, last: last))
   }
 
   /// With the lock held.

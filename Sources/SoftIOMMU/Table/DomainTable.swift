@@ -6,7 +6,8 @@ import DeviceKit
 ///
 /// Each device has a lane with a lock of its own, and looks mappings up under that alone, so that devices
 /// do not contend. Whoever changes the mappings holds `lock` and the locks of all lanes, for as long as
-/// that takes and across no system call.
+/// that takes and across no system call. A change of several steps, with system calls between them, has the
+/// turn, which is no lock: others of the kind wait for it, and nobody else does.
 ///
 /// @unchecked: `contents` is read under `lock` or under a lane's lock, and changed under all of them.
 final class DomainTable: @unchecked Sendable {
@@ -23,16 +24,20 @@ final class DomainTable: @unchecked Sendable {
     var dirty: DirtyMap
     /// Counts changes that took something away.
     var removals: UInt64 = 0
+    /// Whether somebody has the turn, and how many wait for it.
+    fileprivate var isTaken = false
+    fileprivate var waiting = 0
   }
 
   let pageShift: UInt64
-  private let lock = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
+  /// And, behind it, a count of turns that were waited for.
+  private let lock = UnsafeMutablePointer<UInt32>.allocate(capacity: 2)
   private let contents = UnsafeMutablePointer<Contents>.allocate(capacity: 1)
 
   init(pageShift: UInt64) {
     self.pageShift = pageShift
     // SAFETY: allocated above, freed in deinit, not reachable before and after.
-    lock.initialize(to: 0)
+    lock.initialize(repeating: 0, count: 2)
     contents.initialize(to: Contents(dirty: DirtyMap(pageShift: pageShift)))
   }
 
@@ -60,6 +65,14 @@ final class DomainTable: @unchecked Sendable {
   ) throws(Failure) -> Result {
     cl_lock(lock)
     defer { cl_unlock(lock) }
+    return try changeLocked(body)
+  }
+
+  /// Call with `lock` held.
+  @inline(__always)
+  private func changeLocked<Result, Failure: Error>(
+    _ body: (inout Contents) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
     contents.pointee.lockLanes()
     defer { contents.pointee.unlockLanes() }
     let before = contents.pointee.removals
@@ -69,11 +82,100 @@ final class DomainTable: @unchecked Sendable {
     return result
   }
 
+  // MARK: - Turns
+
+  /// Takes the turn, and reads the mappings; where the body throws, it is nobody's again. `end` gives it back.
+  @inline(__always)
+  func begin<Result, Failure: Error>(
+    _ body: (borrowing Contents) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    cl_lock(lock)
+    defer { cl_unlock(lock) }
+    if contents.pointee.isTaken { waitForTurn() }
+    // SAFETY: as in `look`.
+    let result = try body(contents.pointee)
+    contents.pointee.isTaken = true
+    return result
+  }
+
+  /// Changes the mappings, and gives the turn back.
+  @inline(__always)
+  func end<Result>(_ body: (inout Contents) -> Result) -> Result {
+    cl_lock(lock)
+    defer { cl_unlock(lock) }
+    let result = changeLocked(body)
+    giveBack()
+    return result
+  }
+
+  /// Gives the turn back.
+  func end() {
+    cl_lock(lock)
+    giveBack()
+    cl_unlock(lock)
+  }
+
+  /// Waits for the turn, and changes the mappings. Where the body sets its second argument, it has the
+  /// turn from then on.
+  @inline(__always)
+  func changeInTurn<Result, Failure: Error>(
+    _ body: (inout Contents, inout Bool) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    cl_lock(lock)
+    defer { cl_unlock(lock) }
+    if contents.pointee.isTaken { waitForTurn() }
+    return try changeLocked { contents throws(Failure) in
+      var goesOn = false
+      let result = try body(&contents, &goesOn)
+      contents.isTaken = goesOn
+      return result
+    }
+  }
+
+  /// Runs `body` with the turn taken.
+  func inTurn<Result, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    begin { _ in }
+    defer { end() }
+    return try body()
+  }
+
+  /// Call with `lock` held, which it gives back for a while.
+  @inline(never)
+  private func waitForTurn() {
+    contents.pointee.waiting += 1
+    while contents.pointee.isTaken {
+      let seen = turns.pointee
+      cl_unlock(lock)
+      cl_futex_wait(turns, seen)
+      cl_lock(lock)
+    }
+    contents.pointee.waiting -= 1
+  }
+
+  /// Call with `lock` held.
+  @inline(__always)
+  private func giveBack() {
+    contents.pointee.isTaken = false
+    guard contents.pointee.waiting > 0 else { return }
+    turns.pointee &+= 1
+    cl_futex_wake(turns)
+  }
+
+  // SAFETY: the second of the two words.
+  private var turns: UnsafeMutablePointer<UInt32> { lock + 1 }
+
   /// For lanes, with their lock held.
   @inline(__always)
   func withLocked<Result>(_ body: (borrowing Contents) -> Result) -> Result {
     // SAFETY: who changes them would hold that lane's lock.
     body(contents.pointee)
+  }
+
+  /// The same: the backing of an entry.
+  func backing(_ word: UInt64) -> Backing {
+    withLocked { $0.backings[Int(word >> 8)] }
   }
 
   func add(_ lane: Lane) {
@@ -112,6 +214,12 @@ extension DomainTable.Contents {
 
   fileprivate func forgetHits() {
     for i in states.indices { states[i].pointee.hit = Lane.Hit() }
+  }
+
+  /// The same for what was taken out.
+  @inline(__always)
+  func waits(for removed: Removed) -> [(lane: Lane, ticket: UInt64)] {
+    removed.range.map { waits($0) } ?? []
   }
 
   /// The lanes with transfers to the range under way, and their latest ones. Call with all lanes locked.
@@ -220,7 +328,7 @@ extension DomainTable.Contents {
         number = entry.number
         bytesOfBacking = 0
       }
-      bytesOfBacking &+= size
+      bytesOfBacking &+= self.backing.unsafelyUnwrapped.locked(entry.vaddr, size)
     }
 
     /// Unlocks the memory.
@@ -235,9 +343,11 @@ extension DomainTable.Contents {
     let (first, last) = (range.lowerBound.rawValue, range.upperBound.rawValue)
     var removed = Removed()
     var next = first
-    while let entry = tree.entry(endingAtOrAfter: next, from: tree.place(behind: next)),
-      entry.first <= last
-    {
+    while true {
+      let place = tree.place(behind: next)
+      guard let entry = tree.entry(endingAtOrAfter: next, from: place), entry.first <= last else {
+        break
+      }
       var middle = entry
       if entry.first < first {
         var head = entry
@@ -246,7 +356,7 @@ extension DomainTable.Contents {
         backings.useAgain(entry.number)
         middle = entry.from(first)
       } else {
-        tree.remove(first: entry.first)
+        tree.remove(first: entry.first, near: place)
       }
       if entry.last > last {
         tree.insert(entry.from(last + 1))
@@ -266,11 +376,13 @@ extension DomainTable.Contents {
   mutating func removeWhole(in range: ClosedRange<IOVA>) -> Removed {
     var removed = Removed()
     var next = range.lowerBound.rawValue
-    while let entry = tree.entry(endingAtOrAfter: next, from: tree.place(behind: next)),
-      entry.first <= range.upperBound.rawValue
-    {
+    while true {
+      let place = tree.place(behind: next)
+      guard let entry = tree.entry(endingAtOrAfter: next, from: place),
+        entry.first <= range.upperBound.rawValue
+      else { break }
       if removed.range == nil, entry.first < range.lowerBound.rawValue { break }
-      tree.remove(first: entry.first)
+      tree.remove(first: entry.first, near: place)
       removed.add(entry, backings[entry.number])
       backings.drop(entry.number)
       removals &+= 1
@@ -278,19 +390,5 @@ extension DomainTable.Contents {
       next = entry.last + 1
     }
     return removed
-  }
-}
-
-extension TreeEntry {
-  var number: Int { Int(word >> 8) }
-
-  func continues(into next: TreeEntry) -> Bool {
-    last < .max && last + 1 == next.first && word == next.word
-      && vaddr &+ (last - first) &+ 1 == next.vaddr
-  }
-
-  /// The part from `iova` on, which is inside.
-  func from(_ iova: UInt64) -> TreeEntry {
-    TreeEntry(first: iova, last: last, vaddr: vaddr &+ (iova - first), word: word)
   }
 }

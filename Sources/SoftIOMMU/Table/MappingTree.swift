@@ -1,20 +1,12 @@
-/// What the tree holds of a mapping: 32 bytes.
-struct TreeEntry: Equatable {
-  /// First and last IOVA.
-  var first: UInt64
-  var last: UInt64
-  var vaddr: UInt64
-  /// The number of its `Backing`, and flags.
-  var word: UInt64
-}
-
 /// Mappings by their IOVA, none overlapping another: a B+ tree.
 ///
 /// A look-up touches some cache lines a level and, of the leaf, those of the keys that it compares and of the
 /// one entry that it finds; a million entries make four levels. Nodes are blocks of 64-bit words:
 ///
-///     leaf    count, next leaf, leaf before, 31 first IOVAs, 31 × (last IOVA, vaddr, word)
-///     branch  count of children, -, -, a bound for each of 62 children, 62 children
+///     leaf    count, start, next leaf, leaf before, 31 first IOVAs, 31 × (last IOVA, vaddr, word)
+///     branch  count of children, 0, -, -, a bound for each of 62 children, 62 children
+///
+/// A leaf's entries begin at slot `start`, so that what leaves it at either end moves none of the others.
 ///
 /// All keys under a child are at or above its bound and below the next child's; the first child has
 /// none, which is 0. A bound stays when its entry goes, so that most changes touch one leaf.
@@ -39,10 +31,14 @@ struct MappingTree: ~Copyable {
 
   private static let leafCapacity = 31
   private static let branchCapacity = 62
-  private static let keys = 3
+  /// Words of a node's head.
+  private static let start = 1
+  private static let next = 2
+  private static let before = 3
+  private static let keys = 4
   private static let payloads = keys + leafCapacity
   private static let children = keys + branchCapacity
-  private static let nodeWords = 3 + 4 * leafCapacity
+  private static let nodeWords = keys + 4 * leafCapacity
   /// Below this a node is small.
   private static let fewest = leafCapacity / 3
 
@@ -105,14 +101,14 @@ struct MappingTree: ~Copyable {
   @inline(__always)
   borrowing func entry(before place: Place) -> TreeEntry? {
     if place.index > 0 { return Self.entry(place.leaf, place.index - 1) }
-    guard let leaf = Self.node(place.leaf[2]) else { return nil }
+    guard let leaf = Self.node(place.leaf[Self.before]) else { return nil }
     return Self.entry(leaf, Int(leaf[0]) - 1)
   }
 
   @inline(__always)
   borrowing func entry(after place: Place) -> TreeEntry? {
     if place.index < Int(place.leaf[0]) { return Self.entry(place.leaf, place.index) }
-    guard let leaf = Self.node(place.leaf[1]) else { return nil }
+    guard let leaf = Self.node(place.leaf[Self.next]) else { return nil }
     return Self.entry(leaf, 0)
   }
 
@@ -133,13 +129,7 @@ struct MappingTree: ~Copyable {
   /// Adds an entry that overlaps none behind those that begin before it.
   mutating func insert(_ entry: TreeEntry, at place: Place) {
     count += 1
-    let n = Int(place.leaf[0])
-    if n < Self.leafCapacity {
-      Self.moveEntries(place.leaf, place.index, n - place.index, to: place.leaf, place.index + 1)
-      Self.set(place.leaf, place.index, entry)
-      place.leaf[0] = UInt64(n + 1)
-      return
-    }
+    if Self.insert(entry, place.index, into: place.leaf) { return }
     finger.pointee.leaf = nil
     guard let (key, right) = insert(entry, into: root, height) else { return }
     let top = allocate()
@@ -154,8 +144,16 @@ struct MappingTree: ~Copyable {
 
   /// Takes the entry out that begins at `first`, which is there.
   mutating func remove(first: UInt64) {
+    remove(first: first, near: place(behind: first))
+  }
+
+  /// The same; `place` is where it may be, right before it.
+  mutating func remove(first: UInt64, near place: Place) {
+    var place = place
+    if place.index == 0 || Self.key(place.leaf, place.index - 1) != first {
+      place = self.place(behind: first)
+    }
     count -= 1
-    let place = place(behind: first)
     let left = Int(place.leaf[0]) - 1
     // A small node looks for a neighbour now and then.
     if height == 0 || left >= Self.fewest || left & (left - 1) != 0 {
@@ -192,15 +190,10 @@ struct MappingTree: ~Copyable {
   private mutating func insertIntoLeaf(
     _ entry: TreeEntry, _ leaf: Node, _ i: Int
   ) -> (key: UInt64, node: Node)? {
-    let n = Int(leaf[0])
-    if n < Self.leafCapacity {
-      Self.moveEntries(leaf, i, n - i, to: leaf, i + 1)
-      Self.set(leaf, i, entry)
-      leaf[0] = UInt64(n + 1)
-      return nil
-    }
+    if Self.insert(entry, i, into: leaf) { return nil }
+    let n = Self.leafCapacity
     let right = allocate()
-    Self.link(right, Self.node(leaf[1]))
+    Self.link(right, Self.node(leaf[Self.next]))
     Self.link(leaf, right)
     // At the end the new entry goes alone to the right; at the beginning all others do.
     let split = i == n ? n : i == 0 ? 0 : n / 2
@@ -208,8 +201,8 @@ struct MappingTree: ~Copyable {
     leaf[0] = UInt64(split)
     right[0] = UInt64(n - split)
     let goesLeft = split == 0 || (i <= split && i != n)
-    _ = insertIntoLeaf(entry, goesLeft ? leaf : right, goesLeft ? i : i - split)
-    return (right[Self.keys], right)
+    _ = Self.insert(entry, goesLeft ? i : i - split, into: goesLeft ? leaf : right)
+    return (Self.key(right, 0), right)
   }
 
   private mutating func insertIntoBranch(
@@ -254,7 +247,9 @@ struct MappingTree: ~Copyable {
     let (a, b) = (Int(left[0]), Int(right[0]))
     guard a + b <= (level == 0 ? Self.leafCapacity : Self.branchCapacity) else { return false }
     if level == 0 {
-      Self.moveEntries(right, 0, b, to: left, a)
+      Self.moveEntries(left, Int(left[Self.start]), a, to: left, 0)
+      left[Self.start] = 0
+      Self.moveEntries(right, Int(right[Self.start]), b, to: left, a)
       Self.unlink(right)
     } else {
       right[Self.keys] = branch[Self.keys + i + 1]
@@ -283,14 +278,15 @@ struct MappingTree: ~Copyable {
   /// How many keys are at most `key`.
   @inline(__always)
   private static func upperBound(_ node: Node, _ key: UInt64) -> Int {
-    var base = keys
+    let first = keys + Int(node[start])
+    var base = first
     var n = Int(node[0])
     while n > 1 {
       let half = n / 2
       base = node[base + half - 1] <= key ? base + half : base
       n -= half
     }
-    return base - keys + (n == 1 && node[base] <= key ? 1 : 0)
+    return base - first + (n == 1 && node[base] <= key ? 1 : 0)
   }
 
   @inline(__always)
@@ -298,7 +294,6 @@ struct MappingTree: ~Copyable {
     Node(bitPattern: UInt(branch[children + i])).unsafelyUnwrapped
   }
 
-  @inline(__always)
   private static func word(_ node: Node) -> UInt64 { UInt64(UInt(bitPattern: node)) }
 
   /// A leaf's neighbour.
@@ -306,38 +301,70 @@ struct MappingTree: ~Copyable {
   private static func node(_ word: UInt64) -> Node? { Node(bitPattern: UInt(word)) }
 
   private static func link(_ left: Node?, _ right: Node?) {
-    left?[1] = right.map { word($0) } ?? 0
-    right?[2] = left.map { word($0) } ?? 0
+    left?[next] = right.map { word($0) } ?? 0
+    right?[before] = left.map { word($0) } ?? 0
   }
 
   private static func unlink(_ leaf: Node) {
-    link(node(leaf[2]), node(leaf[1]))
+    link(node(leaf[before]), node(leaf[next]))
+  }
+
+  /// Moves the side that has fewer.
+  ///
+  /// - Returns: false where the leaf is full.
+  @inline(__always)
+  private static func insert(_ entry: TreeEntry, _ i: Int, into leaf: Node) -> Bool {
+    let (n, first) = (Int(leaf[0]), Int(leaf[start]))
+    if n == leafCapacity { return false }
+    if first > 0, i < n - i || first + n == leafCapacity {
+      moveEntries(leaf, first, i, to: leaf, first - 1)
+      leaf[start] = UInt64(first - 1)
+    } else {
+      moveEntries(leaf, first + i, n - i, to: leaf, first + i + 1)
+    }
+    leaf[0] = UInt64(n + 1)
+    set(leaf, i, entry)
+    return true
   }
 
   @inline(__always)
   private static func remove(_ i: Int, from leaf: Node) {
-    let n = Int(leaf[0])
-    moveEntries(leaf, i + 1, n - i - 1, to: leaf, i)
+    let (n, first) = (Int(leaf[0]), Int(leaf[start]))
+    if i < n - 1 - i {
+      moveEntries(leaf, first, i, to: leaf, first + 1)
+      leaf[start] = UInt64(first + 1)
+    } else {
+      moveEntries(leaf, first + i + 1, n - i - 1, to: leaf, first + i)
+    }
     leaf[0] = UInt64(n - 1)
   }
 
+  /// The first IOVA of the entry `i` of a leaf.
+  @inline(__always)
+  private static func key(_ leaf: Node, _ i: Int) -> UInt64 { leaf[keys + Int(leaf[start]) + i] }
+
   @inline(__always)
   private static func entry(_ leaf: Node, _ i: Int) -> TreeEntry {
-    let payload = leaf + payloads + 3 * i
+    let slot = Int(leaf[start]) + i
+    let payload = leaf + payloads + 3 * slot
     return TreeEntry(
-      first: leaf[keys + i], last: payload[0], vaddr: payload[1], word: payload[2])
+      first: leaf[keys + slot], last: payload[0], vaddr: payload[1], word: payload[2])
   }
 
   @inline(__always)
   private static func set(_ leaf: Node, _ i: Int, _ entry: TreeEntry) {
-    leaf[keys + i] = entry.first
-    let payload = leaf + payloads + 3 * i
+    let slot = Int(leaf[start]) + i
+    leaf[keys + slot] = entry.first
+    let payload = leaf + payloads + 3 * slot
     payload[0] = entry.last
     payload[1] = entry.vaddr
     payload[2] = entry.word
   }
 
+  /// From slot to slot; nothing where `n` is 0.
+  @inline(__always)
   private static func moveEntries(_ from: Node, _ i: Int, _ n: Int, to: Node, _ at: Int) {
+    if n == 0 { return }
     (to + keys + at).update(from: from + keys + i, count: n)
     (to + payloads + 3 * at).update(from: from + payloads + 3 * i, count: 3 * n)
   }

@@ -17,18 +17,27 @@ struct FileCalls: Sendable {
 
   /// The file that a descriptor of the caller leads to. Where it is none of ours, the call has been let go.
   func file(_ call: Call, _ descriptor: UInt64) -> OpenFile? {
+    client(call, descriptor)?.file
+  }
+
+  /// The same, and which thread the caller is.
+  private func client(_ call: Call, _ descriptor: UInt64) -> (file: OpenFile, thread: ClientThread)?
+  {
+    var thread = call.thread
     // The thread was looked at by its number: it must have been the caller's still.
-    guard let file = find(call, descriptor), call.isWaiting else {
+    guard let file = find(call, descriptor, &thread), call.isWaiting else {
       call.proceed()
       return nil
     }
-    return file
+    return (file, thread)
   }
 
-  private func find(_ call: Call, _ descriptor: UInt64) -> OpenFile? {
+  private func find(
+    _ call: Call, _ descriptor: UInt64, _ thread: inout ClientThread
+  ) -> OpenFile? {
     if files.isEmpty { return nil }
     do throws(Errno) {
-      return try files.file(Call.int(descriptor), of: call.thread)
+      return try files.file(Call.int(descriptor), of: &thread)
     } catch {
       if error != .badFileDescriptor {
         logger.debug(
@@ -42,19 +51,20 @@ struct FileCalls: Sendable {
   /// Answers what moves data between two descriptors, what writes data back and what sets a size: drivers
   /// of VFIO have no such operation (fs/splice.c, fs/sync.c, fs/open.c).
   func refuse(_ call: Call, either first: UInt64, _ second: UInt64) {
-    let isOurs = find(call, first) != nil || find(call, second) != nil
+    var thread = call.thread
+    let isOurs = find(call, first, &thread) != nil || find(call, second, &thread) != nil
     if isOurs && call.isWaiting { call.fail(.invalidArgument) } else { call.proceed() }
   }
 
   // MARK: ioctl
 
   func ioctl(_ call: Call) {
-    guard let open = file(call, call.argument0) else { return }
+    guard let (open, thread) = client(call, call.argument0) else { return }
     var call = call
     call.requests = open.file.requests
     // What a group answers may depend on a close that has returned already.
     if open.path != nil { files.settle() }
-    let client = ProcessClient(call.thread, clients)
+    let client = ProcessClient(thread, clients)
     do throws(Errno) {
       let request = UInt32(truncatingIfNeeded: call.argument1)
       answer(call, .success(try open.file.ioctl(request, call.argument2, from: client)))

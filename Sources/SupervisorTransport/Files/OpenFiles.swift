@@ -102,8 +102,14 @@ final class OpenFiles: Sendable {
   ///
   /// - Throws: `EBADF` when it is not open, or why we may not look.
   func file(_ fd: Int32, of thread: ClientThread) throws(Errno) -> OpenFile? {
+    var thread = thread
+    return try file(fd, of: &thread)
+  }
+
+  /// The same, and says which thread it is.
+  func file(_ fd: Int32, of thread: inout ClientThread) throws(Errno) -> OpenFile? {
     var key = cl_file_key()
-    try cl_client_file_key(thread.id, fd, &key).checked()
+    try cl_client_file_key(thread.id, fd, &key, &thread.incarnation).checked()
     let opens = opens(Key(device: key.device, inode: key.inode))
     if opens.count < 2 { return opens.first }
     let place = try ProcFS.position(of: thread.id, fd: fd)

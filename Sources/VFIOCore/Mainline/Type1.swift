@@ -65,14 +65,14 @@ struct Type1 {
     // What the Intel IOMMU lets devices write, they can read: the bit for it says that there is a page.
     if map.flags.contains(.write) { permissions.insert(.read) }
     let memory = try client.addressSpace()
-    let limit = try client.lockedMemoryLimit()
     if map.flags.contains(.vaddr) {
       try domain.updateVaddr(
-        iova: iova, vaddr: vaddr, size: map.size, memory: memory, lockLimit: limit)
+        iova: iova, vaddr: vaddr, size: map.size, memory: memory,
+        lockLimit: client.lockedMemoryLimit())
     } else {
       try domain.map(
         iova: iova, vaddr: vaddr, size: map.size, permissions: permissions, memory: memory,
-        lockLimit: limit)
+        lockLimit: client.lockedMemoryLimit())
     }
   }
 
