@@ -168,6 +168,27 @@ import VFIOCore
     #expect(reset(onRoot, [third]) == .noDevice)
   }
 
+  /// The limit of a container is the one that held when it got its IOMMU.
+  @Test func entryLimit() throws {
+    #expect(machine.vfio.entryLimit == 65535)
+    client.space.mmap(0x20_0000, pages: 8)
+    func fill(_ container: Int32) -> Int {
+      (0..<8).prefix { i in
+        (try? client.map(
+          container, iova: 0x1000 * i, vaddr: 0x20_0000 + 0x1000 * i, size: 0x1000)) != nil
+      }.count
+    }
+    machine.vfio.entryLimit = 2
+    #expect(fill(container) == 8)
+    let (other, _, _) = try client.open(machine.vfio, 242, "0000:08:00.0")
+    machine.vfio.entryLimit = 3
+    #expect(fill(other) == 2)
+    #expect(
+      errno { () throws(Errno) in
+        try client.map(other, iova: 0x10000, vaddr: 0x20_0000, size: 0x1000)
+      } == .noSpace)
+  }
+
   @Test func iommuInfo() throws {
     func call(_ argsz: UInt32) throws(Errno) -> Mainline.IOMMUInfo {
       var info = Mainline.IOMMUInfo()
