@@ -14,7 +14,7 @@ final class PCIFunction: Sendable {
   let memory: PCIMemory?
   var events: PCIClientEvents { pins.events }
   let model: any PCIFunctionModel
-  private let openCount = Mutex(0)
+  private let use = Mutex(Use())
   /// The address registers as the host has them; the rest of it is not used.
   private let hostAddresses: Mutex<PCIConfigSpace>
   private let isAlone: @Sendable () -> Bool
@@ -43,23 +43,51 @@ final class PCIFunction: Sendable {
 
   // MARK: - Open and close
 
+  private struct Use {
+    var count = 0
+    /// Whether a client of today's API left it as it was, for want of a reset of its own.
+    var wantsReset = false
+  }
+
   /// A client opens the function; the first enables it: configuration space is as after power-on, with
   /// decoding on and bus mastering off. Registers are as they were left.
-  func open() {
-    openCount.withLock { count in
-      count += 1
-      if count == 1 { pins.restoreConfig() }
+  ///
+  /// - Parameter resets: the function is reset then, where it can be alone, as today's kernel does.
+  func open(resets: Bool = false) {
+    use.withLock { use in
+      use.count += 1
+      guard use.count == 1 else { return }
+      if resets, hasReset { resetNow() }
+      pins.restoreConfig()
     }
   }
 
   /// A descriptor is gone; the last one disables the interrupts, drops their eventfds and stops DMA.
-  func close() {
-    openCount.withLock { count in
-      count -= 1
-      guard count == 0 else { return }
+  ///
+  /// - Parameter resets: as in `open`.
+  func close(resets: Bool = false) {
+    use.withLock { use in
+      use.count -= 1
+      guard use.count == 0 else { return }
       pins.disableAll()
       events.clear()
       change { _ = $0.config.command.remove(.busMaster) }
+      guard resets else { return }
+      if hasReset { resetNow() } else { use.wantsReset = true }
+    }
+  }
+
+  /// Whether nobody has it open; and whether it is to be reset then.
+  var idleness: (isIdle: Bool, wantsReset: Bool) {
+    use.withLock { ($0.count == 0, $0.wantsReset) }
+  }
+
+  /// Resets the function, by its bus, where nobody has opened it meanwhile.
+  func resetWhileIdle() {
+    use.withLock { use in
+      guard use.count == 0 else { return }
+      resetNow()
+      use.wantsReset = false
     }
   }
 

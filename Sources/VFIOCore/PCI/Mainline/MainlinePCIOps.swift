@@ -23,11 +23,13 @@ final class MainlinePCIOps: DeviceOps {
   }
 
   func open(_ data: DeviceData) throws(Errno) {
-    try function(data).open()
+    try function(data).open(resets: true)
   }
 
   func release(_ data: DeviceData) {
-    (data as? PCIDeviceData)?.function.close()
+    guard let function = (data as? PCIDeviceData)?.function else { return }
+    function.close(resets: true)
+    resetBusWhileIdle(of: function)
   }
 
   func read(
