@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #define OPTIONS \
-	(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC)
+	(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | \
+	 PTRACE_O_TRACESYSGOOD)
 
 /* /proc/<tid>/status, `TracerPid:`. */
 static bool is_seized(pid_t tid)

@@ -14,7 +14,7 @@ public struct PCIFunctionDescription: Sendable {
     public var size: UInt64
     public var isPrefetchable = false
     /// Plain memory: the bus keeps the bytes, clients can map them, and the model sees no access. Reach it
-    /// through `PCIFunctionPort.memory`. Registers cannot be mapped, for nothing would see an access.
+    /// through `PCIFunctionPort.memory`.
     public var isRAM = false
 
     /// 32-bit memory of `size` bytes, a power of two of at least 16.

@@ -113,7 +113,7 @@ public struct SupervisorTransport: Sendable {
         if case .vanished(let group) = event { owners.forget("/dev/vfio/\(group)") }
       }
       let calls = FileCalls(
-        files: files, clients: clients, work: work, logger: logger, admit: watch.admit)
+        files: files, clients: clients, work: work, logger: logger, watch: watch)
       let dispatcher = Dispatcher(
         files: calls,
         paths: PathCalls(

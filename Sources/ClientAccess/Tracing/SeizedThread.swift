@@ -77,6 +77,19 @@ public struct SeizedThread: ~Copyable {
     return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer)
   }
 
+  /// A thread that we have seized already, by `cl_trap_seize`. Asks it to stop as soon as its system call
+  /// returns.
+  public init(ours tid: Int32, of tgid: Int32) {
+    self.init(tid: tid, tgid: tgid, tracer: .ancestor)
+    _ = cl_ptrace_interrupt(tid)
+  }
+
+  private init(tid: Int32, tgid: Int32, tracer: Tracer) {
+    self.tid = tid
+    self.tgid = tgid
+    self.tracer = tracer
+  }
+
   /// Waits for the stop that follows the reply.
   ///
   /// - Returns: nil when the thread is gone.

@@ -15,6 +15,7 @@ public struct StoppedThread: ~Copyable {
 
     public static let ioctl = Call(numbers: [16, 54])
     public static let chdir = Call(numbers: [80, 12])
+    public static let mmap = Call(numbers: [9])
   }
 
   public let tid: Int32
@@ -107,8 +108,9 @@ public struct StoppedThread: ~Copyable {
 
   /// Puts everything back and lets the thread go, its call returning `result`.
   ///
+  /// - Parameter keepsTracing: it goes on as ours, for `cl_trap_seize`.
   /// - Returns: false when the thread was gone.
-  public consuming func resume(returning result: Int64) -> Bool {
+  public consuming func resume(returning result: Int64, keepsTracing: Bool = false) -> Bool {
     var r = registers
     // Where the call has ended without us, the register is the client's own.
     if r.rax == UInt64(SeizedThread.placeholder), returning.numbers.contains(r.orig_rax) {
@@ -119,7 +121,7 @@ public struct StoppedThread: ~Copyable {
     }
     _ = cl_ptrace_setsigmask(tid, signalMask)
     _ = cl_ptrace_setregs(tid, &r)
-    guard cl_ptrace_detach(tid) == 0 else {
+    guard (keepsTracing ? cl_trap_go_on(tid, 0) : cl_ptrace_detach(tid)) == 0 else {
       watch.reap()
       return false
     }

@@ -45,6 +45,11 @@ final class ChildWatch: Sendable {
     perform { self.trap.withLock({ $0 })?.admit(call) }
   }
 
+  /// Has a client map registers by a descriptor that it gets for that.
+  func map(_ call: Call, by descriptor: @escaping @Sendable () throws(Errno) -> Int32) {
+    perform { self.trap.withLock({ $0 })?.map(call, by: descriptor) }
+  }
+
   /// Waits for the end of the client: its exit status, 128+n for signal n.
   func exitStatus() -> Int32 {
     while true {

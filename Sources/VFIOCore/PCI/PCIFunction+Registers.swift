@@ -5,9 +5,9 @@ import VFIOABI
 
 /// Registers that a client has mapped: its transport brings each access here.
 extension PCIFunction {
-  /// Whether the region's registers can be mapped; not beside RAM, which the whole descriptor stands for then.
+  /// Whether the region is registers that can be mapped.
   func hasMappableRegisters(_ region: PCIRegion) -> Bool {
-    guard memory == nil, let bar = bar(region), bar.space != .io else { return false }
+    guard let bar = bar(region), bar.space != .io, !bar.isRAM else { return false }
     return bar.size >= SharedMemory.pageSize
   }
 
