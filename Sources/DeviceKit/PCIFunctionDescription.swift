@@ -74,6 +74,9 @@ public struct PCIFunctionDescription: Sendable {
   /// Behind the first 256 bytes, for functions of PCI Express.
   public var extended: [ExtendedCapability] = []
   public var reset: Reset
+  /// Whether it is reset when nobody asked for that, as today's kernel does when a function is opened first
+  /// and closed last. QEMU's edu heeds none.
+  public var heedsUnaskedResets = true
 
   public init(
     vendorID: UInt16, deviceID: UInt16, revision: UInt8 = 0, classCode: UInt32,

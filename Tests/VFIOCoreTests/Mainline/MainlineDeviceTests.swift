@@ -61,6 +61,19 @@ import VFIOCore
     #expect(errno { () throws(Errno) in _ = try client.pread(device, 9, 0, 0) } == .invalidArgument)
   }
 
+  /// Function 0 says that there are others, as software looks for them only then.
+  @Test func multifunction() throws {
+    let (_, group, first) = try client.open(machine.vfio, 240, "0000:06:0d.0")
+    let second = try client.device(group, "0000:06:0d.1")
+    #expect(try client.read(first, 7, 0x0e, bytes: 1) == 0x80)
+    #expect(try client.read(first, 7, 0x0c) == 0x80_0000)
+    #expect(try client.read(first, 7, 0x0f, bytes: 1) == 0)
+    #expect(try client.read(second, 7, 0x0e, bytes: 1) == 0)
+    #expect(try client.read(device, 7, 0x0e, bytes: 1) == 0)
+    let address = try #require(PCIAddress("0000:06:0d.0"))
+    #expect(machine.bus.config(at: address)?[0x0e] == 0x80)
+  }
+
   @Test func ioeventfds() throws {
     let event = EventDouble()
     let fd = client.install(.event(event))

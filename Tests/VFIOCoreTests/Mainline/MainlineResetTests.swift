@@ -44,6 +44,18 @@ import VFIOCore
     #expect(resets(model) == 0)
   }
 
+  /// As QEMU's: registers survive whatever is not asked for.
+  @Test func eduHeedsNone() throws {
+    let machine = try Machine()
+    let (_, group, device) = try client.open(machine.vfio, 241, "0000:07:00.0")
+    try client.write(device, 0, 4, 0x1234_5678)
+    client.close(device)
+    let again = try client.device(group, "0000:07:00.0")
+    #expect(try client.read(again, 0, 4) == ~UInt64(0x1234_5678) & 0xffff_ffff)
+    _ = try client.call(again, .reset)
+    #expect(try client.read(again, 0, 4) == 0)
+  }
+
   /// By the draft's ABI, registers survive.
   @Test func notByTheDraft() throws {
     let machine = try Machine(populated: false)
