@@ -64,9 +64,9 @@ final class MainlinePCIOps: DeviceOps {
     let function = try function(data)
     function.events.access()
     let place = RegionOffset(fileOffset: request.offset)
-    guard let region = PCIRegion(rawValue: place.index), function.hasMappableRegisters(region)
+    guard let region = PCIRegion(rawValue: place.index),
+      let size = function.mappableRegisters(of: region)
     else { return try function.map(request, sparesMSIX: false) }
-    let size = function.size(of: region)
     guard request.isShared, request.length > 0, place.offset < size,
       request.length <= size - place.offset, place.offset % SharedMemory.pageSize == 0
     else { throw .invalidArgument }
