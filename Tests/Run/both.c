@@ -214,6 +214,69 @@ static void check_life(void)
 	CHECK(registers[RESETS / 4] == resets + 2);
 }
 
+/* By /sys: memory is mapped, ports are read and written. */
+static void check_sysfs(void)
+{
+	static const char at[] = "/sys/bus/pci/devices/0000:01:00.0/";
+	volatile unsigned *registers;
+	unsigned value = 0;
+	char path[100];
+	int file;
+
+	check_topic = "resources";
+	snprintf(path, sizeof(path), "%sresource0", at);
+	file = open(path, O_RDWR);
+	CHECK(file >= 0);
+	registers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	CHECK(registers != MAP_FAILED);
+	if (registers == MAP_FAILED)
+		return;
+	CHECK(registers[ID / 4] == 0x7e570001);
+	registers[SCRATCH / 4] = 77;
+	CHECK(pread(device, &value, 4, SCRATCH) == 4 && value == 77);
+	CHECK(mmap(NULL, 8192, PROT_READ, MAP_SHARED, file, 0) == MAP_FAILED && errno == EINVAL);
+	CHECK(pread(file, &value, 4, 0) == -1 && errno == EIO);
+	CHECK(pread(file, &value, 4, 4096) == 0);
+	close(file);
+	CHECK(registers[SCRATCH / 4] == 77);
+	CHECK(munmap((void *)registers, 4096) == 0);
+
+	snprintf(path, sizeof(path), "%sresource2_wc", at);
+	file = open(path, O_RDWR);
+	registers = mmap(NULL, RAM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	CHECK(registers != MAP_FAILED);
+	registers[2] = 99;
+	CHECK(pread(device, &value, 4, ((off_t)RAM << 40) + 8) == 4 && value == 99);
+	CHECK(munmap((void *)registers, RAM_SIZE) == 0);
+	close(file);
+
+	snprintf(path, sizeof(path), "%sresource1", at);
+	file = open(path, O_RDONLY);
+	CHECK(pread(file, &value, 4, ID) == 4 && value == 0x7e570001);
+	CHECK(pread(file, &value, 3, ID) == -1 && errno == EINVAL);
+	CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0) == MAP_FAILED && errno == ENODEV);
+	close(file);
+	file = open(path, O_RDWR);
+	value = 78;
+	CHECK(pwrite(file, &value, 4, SCRATCH) == 4);
+	CHECK(pread(device, &value, 4, SCRATCH) == 4 && value == 78);
+	close(file);
+}
+
+/* A process that maps registers is traced by us, and can go into an emulated directory still. */
+static void check_chdir(void)
+{
+	volatile unsigned *registers = map(0, 4096);
+	char path[200];
+
+	check_topic = "chdir";
+	CHECK(chdir("/sys/bus/pci/devices/0000:01:00.0") == 0);
+	CHECK(getcwd(path, sizeof(path)) && strncmp(path, "/sys/", 5) == 0);
+	CHECK(registers[ID / 4] == 0x7e570001);
+	CHECK(chdir("/") == 0);
+	CHECK(munmap((void *)registers, 4096) == 0);
+}
+
 int main(void)
 {
 	check_start(60);
@@ -222,6 +285,8 @@ int main(void)
 	check_regions();
 	check_both();
 	check_threads();
+	check_sysfs();
+	check_chdir();
 	check_life();
 	return check_done();
 }

@@ -99,6 +99,10 @@ registers() {
     >"$work/out" 2>"$work/err" </dev/null
   status=$?
   judge "registers and RAM"
+  user timeout -k 5 60 "$helpers/without" container "$cused" run \
+    --topology share/topologies/testdev.yaml -- "$helpers/both" >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "registers and RAM in a container"
   user timeout -k 5 60 "$helpers/without" container "$cused" run -- "$helpers/registers" \
     >"$work/out" 2>"$work/err" </dev/null
   status=$?

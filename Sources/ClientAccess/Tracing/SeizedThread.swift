@@ -34,8 +34,11 @@ public struct SeizedThread: ~Copyable {
   private let tid: Int32
   private let tgid: Int32
   private let tracer: Tracer
+  /// Whether we trace it anyway, by `cl_trap_seize`.
+  private let isKept: Bool
 
-  /// Seizes `tid` and asks it to stop as soon as its system call returns.
+  /// Seizes `tid` and asks it to stop as soon as its system call returns. One that the calling thread has
+  /// seized by `cl_trap_seize` stays so.
   public static func seize(
     _ tid: Int32, as tracer: Tracer
   ) throws(TracingFailure) -> SeizedThread {
@@ -43,6 +46,10 @@ public struct SeizedThread: ~Copyable {
     do { status = try ProcFS.status(of: tid) } catch {
       throw TracingFailure(
         errno: .permissionDenied, sentence: "the client is in a pid namespace we cannot see")
+    }
+    if status.tracer == cl_gettid() {
+      _ = cl_ptrace_interrupt(tid)
+      return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer, isKept: true)
     }
     let isFiltered = tracer == .administrator && status.seccomp != 0
     let result = cl_ptrace_seize(tid, isFiltered)
@@ -74,20 +81,7 @@ public struct SeizedThread: ~Copyable {
       throw TracingFailure(errno: .permissionDenied, sentence: "cannot trace the client: \(error)")
     }
     _ = cl_ptrace_interrupt(tid)
-    return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer)
-  }
-
-  /// A thread that we have seized already, by `cl_trap_seize`. Asks it to stop as soon as its system call
-  /// returns.
-  public init(ours tid: Int32, of tgid: Int32) {
-    self.init(tid: tid, tgid: tgid, tracer: .ancestor)
-    _ = cl_ptrace_interrupt(tid)
-  }
-
-  private init(tid: Int32, tgid: Int32, tracer: Tracer) {
-    self.tid = tid
-    self.tgid = tgid
-    self.tracer = tracer
+    return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer, isKept: false)
   }
 
   /// Waits for the stop that follows the reply.
@@ -96,6 +90,6 @@ public struct SeizedThread: ~Copyable {
   public consuming func stopped(deadline: Duration) -> StoppedThread? {
     let watch = StopWatch(tid: tid, tgid: tgid, tracer: tracer, deadline: deadline)
     guard watch.waitForTrap() else { return nil }
-    return StoppedThread(tid: tid, watch: watch)
+    return StoppedThread(tid: tid, watch: watch, isKept: isKept)
   }
 }

@@ -20,14 +20,17 @@ public struct StoppedThread: ~Copyable {
 
   public let tid: Int32
   private let watch: StopWatch
+  private let isKept: Bool
   private var returning = Call(numbers: [])
   private var registers = user_regs_struct()
   private var signalMask: UInt64 = 0
   private var savedScratch: [UInt64] = []
 
-  init?(tid: Int32, watch: StopWatch) {
+  /// - Parameter isKept: we trace it afterwards, too.
+  init?(tid: Int32, watch: StopWatch, isKept: Bool) {
     self.tid = tid
     self.watch = watch
+    self.isKept = isKept
     guard cl_ptrace_getregs(tid, &registers) == 0, cl_ptrace_getsigmask(tid, &signalMask) == 0
     else {
       watch.reap()
@@ -108,9 +111,8 @@ public struct StoppedThread: ~Copyable {
 
   /// Puts everything back and lets the thread go, its call returning `result`.
   ///
-  /// - Parameter keepsTracing: it goes on as ours, for `cl_trap_seize`.
   /// - Returns: false when the thread was gone.
-  public consuming func resume(returning result: Int64, keepsTracing: Bool = false) -> Bool {
+  public consuming func resume(returning result: Int64) -> Bool {
     var r = registers
     // Where the call has ended without us, the register is the client's own.
     if r.rax == UInt64(SeizedThread.placeholder), returning.numbers.contains(r.orig_rax) {
@@ -121,7 +123,7 @@ public struct StoppedThread: ~Copyable {
     }
     _ = cl_ptrace_setsigmask(tid, signalMask)
     _ = cl_ptrace_setregs(tid, &r)
-    guard (keepsTracing ? cl_trap_go_on(tid, 0) : cl_ptrace_detach(tid)) == 0 else {
+    guard (isKept ? cl_trap_go_on(tid, 0) : cl_ptrace_detach(tid)) == 0 else {
       watch.reap()
       return false
     }

@@ -19,6 +19,8 @@ final class RegisterTrap: Sendable {
   private let logger: Logger
   /// Instructions that we do not know may be loud in the log a few times only.
   private let loudReports = Mutex(8)
+  /// The thread that we have make a call of ours, 0 for none.
+  private let directed = Atomic<Int32>(0)
   /// How long a client may take over calls of a few microseconds before it is killed.
   private static let deadline = Duration.seconds(10)
 
@@ -29,7 +31,12 @@ final class RegisterTrap: Sendable {
 
   /// Lets a client map registers. To be called on the thread that waits for the clients' stops.
   func admit(_ call: Call) {
-    if seize(call) != nil { call.allow() }
+    if seize(call) { call.allow() }
+  }
+
+  /// Whether the call is one that we have its caller make: it is waited for.
+  func isDirecting(_ call: Call) -> Bool {
+    directed.load(ordering: .acquiring) == call.thread.id
   }
 
   /// The same where the caller's descriptor is of the device's RAM. Its thread is given another one, and is
@@ -37,41 +44,51 @@ final class RegisterTrap: Sendable {
   ///
   /// - Parameter descriptor: gives it to the caller, who still waits.
   func map(_ call: Call, by descriptor: () throws(Errno) -> Int32) {
-    guard let process = seize(call) else { return }
+    guard seize(call) else { return }
     let fd: Int32
     do throws(Errno) { fd = try descriptor() } catch { return call.fail(error) }
-    let thread = SeizedThread(ours: call.thread.id, of: process)
+    let thread: SeizedThread
+    do throws(TracingFailure) {
+      thread = try SeizedThread.seize(call.thread.id, as: .ancestor)
+    } catch {
+      return call.fail(error.errno)
+    }
     call.answer(Int64(SeizedThread.placeholder))
     guard var stopped = thread.stopped(deadline: Self.deadline) else { return }
     let result: Int64
     do throws(TracingFailure) {
       try stopped.prepare(after: .mmap)
-      guard
-        let mapped = stopped.call(
-          CL_SYS_mmap, call.argument0, call.argument1, call.argument2, call.argument3, UInt64(fd),
-          call.argument5), stopped.call(CL_SYS_close, UInt64(fd)) != nil
+      guard let mapped = map(call, by: fd, stopped), stopped.call(CL_SYS_close, UInt64(fd)) != nil
       else { return }
       result = mapped
     } catch {
       result = -Int64(error.errno.rawValue)
     }
-    _ = stopped.resume(returning: result, keepsTracing: true)
+    _ = stopped.resume(returning: result)
+  }
+
+  private func map(_ call: Call, by fd: Int32, _ stopped: borrowing StoppedThread) -> Int64? {
+    directed.store(call.thread.id, ordering: .releasing)
+    defer { directed.store(0, ordering: .releasing) }
+    return stopped.call(
+      CL_SYS_mmap, call.argument0, call.argument1, call.argument2, call.argument3, UInt64(fd),
+      call.argument5)
   }
 
   /// Traces the caller's process.
   ///
-  /// - Returns: the process; nil where the call has failed.
-  private func seize(_ call: Call) -> Int32? {
+  /// - Returns: false where the call has failed.
+  private func seize(_ call: Call) -> Bool {
     do throws(Errno) {
       let process = try ProcFS.status(of: call.thread.id).tgid
       try cl_trap_seize(process).checked()
-      return process
+      return true
     } catch {
       logger.warning(
         "a client cannot map registers: somebody else traces it, strace or a debugger perhaps",
         metadata: ["pid": "\(call.thread.id)", "errno": "\(error)"])
       call.fail(.resourceBusy)
-      return nil
+      return false
     }
   }
 
