@@ -9,6 +9,9 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=Tests/VM/serve.sh
 . "$here/../../Tests/VM/serve.sh"
 
+# All on one CPU: a wake-up of another one that is emulated waits for its next tick, of 4 ms.
+taskset --pid --cpu-list 0 $$ >/dev/null
+
 modprobe -a vfio_iommu_type1 vfio-pci
 echo vfio-pci >/sys/bus/pci/devices/$device/driver_override
 echo $device >/sys/bus/pci/drivers_probe

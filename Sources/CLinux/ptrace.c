@@ -1,9 +1,12 @@
 #include "cl_ptrace.h"
 
+#include <cpuid.h>
+#include <elf.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +39,30 @@ int cl_ptrace_getregs(pid_t tid, struct user_regs_struct *regs)
 int cl_ptrace_setregs(pid_t tid, const struct user_regs_struct *regs)
 {
 	return call(PTRACE_SETREGS, tid, 0, (uintptr_t)regs);
+}
+
+int cl_ptrace_getxstate(pid_t tid, void *area, size_t room)
+{
+	struct iovec io = { area, room };
+	int result = call(PTRACE_GETREGSET, tid, NT_X86_XSTATE, (uintptr_t)&io);
+
+	return result < 0 ? result : (int)io.iov_len;
+}
+
+int cl_ptrace_setxstate(pid_t tid, const void *area, size_t size)
+{
+	struct iovec io = { (void *)area, size };
+
+	return call(PTRACE_SETREGSET, tid, NT_X86_XSTATE, (uintptr_t)&io);
+}
+
+uint32_t cl_xstate_offset(uint32_t component)
+{
+	unsigned int size, offset, flags, more;
+
+	if (!__get_cpuid_count(0xd, component, &size, &offset, &flags, &more) || !size)
+		return 0;
+	return offset;
 }
 
 int cl_ptrace_getsigmask(pid_t tid, uint64_t *mask)

@@ -14,7 +14,7 @@ public struct PCIFunctionDescription: Sendable {
     public var size: UInt64
     public var isPrefetchable = false
     /// Plain memory: the bus keeps the bytes, clients can map them, and the model sees no access. Reach it
-    /// through `PCIFunctionPort.memory`.
+    /// through `PCIFunctionPort.memory`. Of other BARs the model sees every access, of clients that map them, too.
     public var isRAM = false
 
     /// 32-bit memory of `size` bytes, a power of two of at least 16.
@@ -74,6 +74,9 @@ public struct PCIFunctionDescription: Sendable {
   /// Behind the first 256 bytes, for functions of PCI Express.
   public var extended: [ExtendedCapability] = []
   public var reset: Reset
+  /// Whether it is reset when nobody asked for that, as today's kernel does when a function is opened first
+  /// and closed last. QEMU's edu heeds none.
+  public var heedsUnaskedResets = true
 
   public init(
     vendorID: UInt16, deviceID: UInt16, revision: UInt8 = 0, classCode: UInt32,

@@ -50,7 +50,7 @@ extension MappingRules {
   }
 
   /// `dma_entry_limit` of the kernel's module (drivers/vfio/vfio_iommu_type1.c).
-  var defaultMappingLimit: Int {
+  public var defaultMappingLimit: Int {
     self == .draft2011 ? .max : 65535
   }
 }

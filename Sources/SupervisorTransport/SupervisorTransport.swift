@@ -113,7 +113,7 @@ public struct SupervisorTransport: Sendable {
         for path in DeviceDirectory.paths(of: group) { owners.forget(path) }
       }
       let calls = FileCalls(
-        files: files, clients: clients, work: work, logger: logger, admit: watch.admit)
+        files: files, clients: clients, work: work, logger: logger, watch: watch)
       let dispatcher = Dispatcher(
         files: calls,
         paths: PathCalls(

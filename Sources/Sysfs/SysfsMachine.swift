@@ -10,6 +10,7 @@ final class SysfsMachine: Sendable {
   let drivers: DriverCore<PCIBus>
   let platformDrivers: DriverCore<PlatformBus>
   let vfioDevices: VFIODevices
+  let moduleSwitches = ModuleSwitches()
 
   init(bus: PCIBus, platform: PlatformBus, vfio: VFIO, options: SysfsOptions) {
     self.bus = bus

@@ -1,3 +1,4 @@
+public import DeviceKit
 public import SystemPackage
 public import VFIOCore
 
@@ -48,6 +49,7 @@ public struct SysfsDirectory: Sendable {
 /// A file of the emulated `/sys`.
 public struct SysfsFile: Sendable {
   public typealias Read = @Sendable () throws(Errno) -> [UInt8]
+  public typealias ReadPart = @Sendable (_ offset: Int, _ count: Int) throws(Errno) -> [UInt8]
   public typealias WritePart = @Sendable (_ offset: Int, _ bytes: [UInt8]) throws(Errno) -> Int
   public typealias Write = @Sendable ([UInt8]) throws(Errno) -> SysfsWrite
 
@@ -63,11 +65,16 @@ public struct SysfsFile: Sendable {
   public var write: Write?
   /// The same for one that is written in parts, each at its offset: gives how many bytes it took.
   public var writePart: WritePart?
+  /// The same as `read` for one whose reads mean something by their place and length: gives what there is.
+  public var readPart: ReadPart?
+  /// What can be mapped of it.
+  public var registers: SysfsRegisters?
   /// As the kernel's binary attributes: every read sees what it holds then.
   public var isBinary = false
   /// How many bytes it has for whoever is no administrator; nil for all.
   public var unprivilegedSize: Int?
 
+  public var isReadable: Bool { read != nil || readPart != nil }
   public var isWritable: Bool { write != nil || writePart != nil }
 
   init(_ permissions: UInt16, size: UInt64 = 4096, read: Read? = nil, write: Write? = nil) {
@@ -76,6 +83,15 @@ public struct SysfsFile: Sendable {
     self.read = read
     self.write = write
   }
+}
+
+/// Registers behind a file, for who maps it: each access acts at once.
+public struct SysfsRegisters: Sendable {
+  /// Bytes.
+  public var size: UInt64
+  /// An access that is all inside.
+  public var load: @Sendable (_ offset: UInt64, _ width: AccessWidth) -> UInt64
+  public var store: @Sendable (_ offset: UInt64, _ width: AccessWidth, _ value: UInt64) -> Void
 }
 
 /// How a write that did not fail ends.

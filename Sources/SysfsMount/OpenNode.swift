@@ -30,6 +30,7 @@ enum OpenNode {
     /// Reads at most `size` bytes. As `seq_read` of the kernel, what follows a read from the start is the rest
     /// of what there was then.
     func read(at offset: Int, _ size: Int) throws(Errno) -> ArraySlice<UInt8> {
+      if let readPart = file.readPart { return try readPart(offset, size)[...] }
       guard let read = file.read else { throw .badFileDescriptor }
       let all: [UInt8]
       if offset == 0 || file.isBinary {

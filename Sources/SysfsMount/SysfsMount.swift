@@ -171,7 +171,7 @@ package final class SysfsMount: SessionHandler, @unchecked Sendable {
     }
     let access = (info?.pointee.flags ?? 0) & O_ACCMODE
     // For root as well (kernfs_fop_open of fs/kernfs/file.c).
-    if access != O_WRONLY && file.read == nil || access != O_RDONLY && !file.isWritable {
+    if access != O_WRONLY && !file.isReadable || access != O_RDONLY && !file.isWritable {
       return request.fail(.permissionDenied)
     }
     let handle = OpenNode.retainedHandle(

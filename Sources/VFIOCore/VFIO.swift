@@ -12,7 +12,7 @@ public import SystemPackage
 public final class VFIO: Sendable {
   let logger: Logger
   private let registry: Mutex<Registry>
-  private let iommu = Mutex(IOMMUOptions())
+  private let iommu = Mutex(IOMMUSettings())
   let drains: (any Scheduler)?
 
   /// - Parameters:
@@ -42,7 +42,20 @@ public final class VFIO: Sendable {
 
   /// Says what the IOMMU can do, from the next domain on.
   public func setIOMMU(_ options: IOMMUOptions) {
-    iommu.withLock { $0 = options }
+    iommu.withLock { $0.options = options }
+  }
+
+  /// The parameter `dma_entry_limit` of the kernel's module: how many mappings a container can have that is
+  /// given its IOMMU from now on. At first what `setIOMMU` says.
+  public var entryLimit: UInt32 {
+    get {
+      iommu.withLock { settings in
+        settings.entryLimit
+          ?? UInt32(
+            clamping: settings.options.mappingLimit ?? MappingRules.type1v2.defaultMappingLimit)
+      }
+    }
+    set { iommu.withLock { $0.entryLimit = newValue } }
   }
 
   /// All groups, in order.
@@ -124,7 +137,10 @@ public final class VFIO: Sendable {
   // MARK: - For the files and the bus driver API
 
   func makeDomain(rules: MappingRules) -> SoftIOMMU {
-    SoftIOMMU(rules: rules, options: iommu.withLock { $0 })
+    let settings = iommu.withLock { $0 }
+    var options = settings.options
+    if rules != .draft2011, let limit = settings.entryLimit { options.mappingLimit = Int(limit) }
+    return SoftIOMMU(rules: rules, options: options)
   }
 
   func makeDomain() -> SoftIOMMU {
@@ -176,4 +192,11 @@ public final class VFIO: Sendable {
       observer(event)
     }
   }
+}
+
+/// What new domains are made with.
+private struct IOMMUSettings {
+  var options = IOMMUOptions()
+  /// `dma_entry_limit`, where it has been set.
+  var entryLimit: UInt32?
 }

@@ -147,9 +147,12 @@ static void check_errors(void)
 	CHECK_ERR(put(DEVICE "uevent", "dance\n"), EINVAL);
 	CHECK_OK(put(DEVICE "uevent", "add\n"));
 	CHECK_OK(put(DEVICE "reset", "1\n"));
-	CHECK_ERR(open(at(DEVICE "resource0"), O_RDWR), EACCES);
-	fd = open(at(DEVICE "resource0"), O_RDONLY);
-	CHECK_ERR(read(fd, page, 4), EIO);
+	fd = open(at(DEVICE "resource0"), O_RDWR);
+	CHECK_ERR(pread(fd, page, 4, 0), EIO);
+	CHECK_OK(pread(fd, page, 4, 1 << 20));
+	CHECK_ERR(pwrite(fd, page, 4, 0), EIO);
+	CHECK_ERR(pwrite(fd, page, 4, 1 << 20), EFBIG);
+	CHECK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV);
 	close(fd);
 
 	check_topic = "long writes";

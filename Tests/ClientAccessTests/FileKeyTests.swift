@@ -6,8 +6,8 @@ import Threads
 
 /// What tells a client's open files apart.
 @Suite struct FileKeyTests {
-  /// Descriptors of ours for this process's descriptor directory.
-  private func directories() throws -> Int {
+  /// Descriptors of ours for a process's descriptor directory.
+  private func directories(of process: pid_t) throws -> Int {
     let directory = try #require(opendir("/proc/self/fd"))
     defer { closedir(directory) }
     var count = 0
@@ -18,7 +18,7 @@ import Threads
       var target = [CChar](repeating: 0, count: 256)
       guard readlink("/proc/self/fd/\(name)", &target, 255) > 0 else { continue }
       if String(decoding: target.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
-        == "/proc/\(getpid())/fd"
+        == "/proc/\(process)/fd"
       {
         count += 1
       }
@@ -48,21 +48,39 @@ import Threads
   }
 
   @Test func threadsThatEndKeepNoDirectory() throws {
+    // A process that no other test asks about.
+    var process = pid_t()
+    var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("600"), nil]
+    defer { for argument in arguments { free(argument) } }
+    try #require(posix_spawn(&process, "/bin/sleep", nil, nil, &arguments, environ) == 0)
+    defer {
+      kill(process, SIGKILL)
+      waitpid(process, nil, 0)
+    }
     let done = Semaphore()
-    for _ in 0..<40 {
-      try Thread.start(name: "key") {
+    let (asked, goOn) = (Semaphore(), Semaphore())
+    for i in 0..<40 {
+      try Thread.start(name: "key") { [process] in
         var (key, incarnation) = (cl_file_key(), UInt64(0))
-        _ = cl_client_file_key(getpid(), 0, &key, &incarnation)
+        #expect(cl_client_file_key(process, 0, &key, &incarnation) == 0)
+        asked.signal()
+        if i == 0 { _ = goOn.wait(milliseconds: 60_000) }
         done.signal()
+      }
+      #expect(asked.wait(milliseconds: 60_000))
+      // One is kept as long as its thread lives.
+      if i == 0 {
+        #expect(try directories(of: process) == 1)
+        goOn.signal()
       }
       #expect(done.wait(milliseconds: 60_000))
     }
-    // A thread has signalled before it is gone; opendir has one of its own.
-    var count = try directories()
-    for _ in 0..<1000 where count > 1 {
+    // A thread has signalled before it is gone.
+    var count = try directories(of: process)
+    for _ in 0..<1000 where count > 0 {
       usleep(10_000)
-      count = try directories()
+      count = try directories(of: process)
     }
-    #expect(count <= 1)
+    #expect(count == 0)
   }
 }

@@ -115,9 +115,18 @@ huge_pages() {
   fi
 }
 
-# Today's API: registers that are mapped, also in a container.
+# Today's API: registers that are mapped, by any kind of move, beside RAM, also in a container.
 registers() {
   client "registers" 60 "$helpers/registers"
+  client "registers by vectors" 60 "$helpers/vectors"
+  user timeout -k 5 60 "$cused" run --topology share/topologies/testdev.yaml -- "$helpers/both" \
+    >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "registers and RAM"
+  user timeout -k 5 60 "$helpers/without" container "$cused" run \
+    --topology share/topologies/testdev.yaml -- "$helpers/both" >"$work/out" 2>"$work/err" </dev/null
+  status=$?
+  judge "registers and RAM in a container"
   user timeout -k 5 60 "$helpers/without" container "$cused" run -- "$helpers/registers" \
     >"$work/out" 2>"$work/err" </dev/null
   status=$?

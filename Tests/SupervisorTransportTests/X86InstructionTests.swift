@@ -20,6 +20,8 @@ import Testing
   }
 
   private let place: UInt64 = 0x1000
+  private let first: UInt64 = 0x1111_1111_1111_1111
+  private let second: UInt64 = 0x2222_2222_2222_2222
 
   /// Runs `code` with rbx at `place` and what else `set` says.
   private func run(
@@ -29,7 +31,7 @@ import Testing
     registers.general[3] = place
     registers.rip = 0x40_0000
     set(&registers)
-    var space = Memory(words: [place: memory])
+    var space = Memory(words: [place: memory, place + 8: second])
     let instruction = try #require(X86Instruction(code + [0x90, 0x90]))
     #expect(instruction.length == code.count)
     try instruction.run(&registers, &space)
@@ -163,9 +165,110 @@ import Testing
     #expect((r.general[1], r.rip) == (44, 0x40_0000))
   }
 
+  /// The register that `code` loads, of ones before, by words; it is the `number`th.
+  private func loaded(_ number: Int, _ code: [UInt8], mask: UInt64 = 0) throws -> [UInt64] {
+    let registers = try run(code, memory: first) { registers in
+      for byte in 0..<64 { registers.vectors[number, byte] = 0xff }
+      registers.vectors.masks[1] = mask
+    }
+    return (0..<8).map { registers.registers.vectors.word(number, at: 8 * $0, width: 8) }
+  }
+
+  @Test func loadsOfVectors() throws {
+    let (ones, none) = (UInt64.max, UInt64(0))
+    // movups (%rbx),%xmm3; movdqu, movaps of xmm9; lddqu; movntdqa. Without VEX the rest stays.
+    #expect(
+      try loaded(3, [0x0f, 0x10, 0x1b]) == [first, second] + Array(repeating: ones, count: 6))
+    for code: [UInt8] in [
+      [0xf3, 0x44, 0x0f, 0x6f, 0x0b], [0x44, 0x0f, 0x28, 0x0b], [0xf2, 0x44, 0x0f, 0xf0, 0x0b],
+      [0x66, 0x44, 0x0f, 0x38, 0x2a, 0x0b],
+    ] {
+      #expect(try loaded(9, code)[..<3] == [first, second, ones])
+    }
+    // movq, movsd; movd, movss clear the low 16 bytes.
+    for code: [UInt8] in [[0xf3, 0x0f, 0x7e, 0x03], [0xf2, 0x0f, 0x10, 0x03]] {
+      #expect(try loaded(0, code)[..<3] == [first, none, ones])
+    }
+    for code: [UInt8] in [[0x66, 0x0f, 0x6e, 0x03], [0xf3, 0x0f, 0x10, 0x03]] {
+      #expect(try loaded(0, code)[..<3] == [first & 0xffff_ffff, none, ones])
+    }
+    // movlps, movhps load a half.
+    #expect(try loaded(0, [0x0f, 0x12, 0x03])[..<3] == [first, ones, ones])
+    #expect(try loaded(0, [0x0f, 0x16, 0x03])[..<3] == [ones, first, ones])
+    // vmovdqu (%rbx),%xmm1; vmovdqa of ymm9; vmovq; vmovss clear all the rest.
+    #expect(try loaded(1, [0xc5, 0xfa, 0x6f, 0x0b])[..<5] == [first, second, none, none, none])
+    #expect(try loaded(9, [0xc5, 0x7d, 0x6f, 0x0b])[..<5] == [first, second, none, none, none])
+    #expect(try loaded(1, [0xc5, 0xfa, 0x7e, 0x0b])[..<3] == [first, none, none])
+    #expect(try loaded(1, [0xc5, 0xfa, 0x10, 0x0b])[..<3] == [first & 0xffff_ffff, none, none])
+    // vmovntdqa (%rbx),%ymm9, of the longer form of VEX.
+    #expect(
+      try loaded(9, [0xc4, 0x62, 0x7d, 0x2a, 0x0b])[..<5] == [first, second, none, none, none])
+    // vmovdqu64 (%rbx),%zmm31
+    let all = try loaded(31, [0x62, 0x61, 0xfe, 0x48, 0x6f, 0x3b])
+    #expect(all == [first, second] + Array(repeating: none, count: 6))
+  }
+
+  @Test func masksOfVectors() throws {
+    let (ones, none) = (UInt64.max, UInt64(0))
+    // vmovdqu64 (%rbx),%xmm9{%k1}, and {z}
+    let merging: [UInt8] = [0x62, 0x71, 0xfe, 0x09, 0x6f, 0x0b]
+    #expect(try loaded(9, merging, mask: 2)[..<4] == [ones, second, none, none])
+    let zeroing: [UInt8] = [0x62, 0x71, 0xfe, 0x89, 0x6f, 0x0b]
+    #expect(try loaded(9, zeroing, mask: 2)[..<4] == [none, second, none, none])
+    #expect(try loaded(9, zeroing, mask: 0)[..<4] == [none, none, none, none])
+    // vmovdqu8 %xmm2,(%rbx){%k1}: whole words at once, single bytes else, nothing of the others.
+    let (_, log) = try run([0x62, 0xf1, 0x7f, 0x09, 0x7f, 0x13]) { registers in
+      registers.vectors.set(2, at: 0, width: 8, first)
+      registers.vectors.set(2, at: 8, width: 8, second)
+      registers.vectors.masks[1] = 0x84ff
+    }
+    #expect(log == ["store 4096 8 \(first)", "store 4106 1 34", "store 4111 1 34"])
+  }
+
+  @Test func storesOfVectors() throws {
+    func stored(_ number: Int, _ code: [UInt8]) throws -> [String] {
+      try run(code) { registers in
+        for word in 0..<8 {
+          registers.vectors.set(number, at: 8 * word, width: 8, UInt64(word) + 1)
+        }
+      }.log
+    }
+    // movups %xmm0,(%rbx); movdqa; movntdq
+    for code: [UInt8] in [
+      [0x0f, 0x11, 0x03], [0x66, 0x0f, 0x7f, 0x03], [0x66, 0x0f, 0xe7, 0x03],
+    ] {
+      #expect(try stored(0, code) == ["store 4096 8 1", "store 4104 8 2"])
+    }
+    // movq; movd; movhps; movlps
+    #expect(try stored(0, [0x66, 0x0f, 0xd6, 0x03]) == ["store 4096 8 1"])
+    #expect(try stored(0, [0x66, 0x48, 0x0f, 0x7e, 0x03]) == ["store 4096 8 1"])
+    #expect(try stored(0, [0x66, 0x0f, 0x7e, 0x03]) == ["store 4096 4 1"])
+    #expect(try stored(0, [0x0f, 0x17, 0x03]) == ["store 4096 8 2"])
+    #expect(try stored(0, [0x0f, 0x13, 0x03]) == ["store 4096 8 1"])
+    // vmovups %ymm6,(%rbx)
+    #expect(
+      try stored(6, [0xc5, 0xfc, 0x11, 0x33])
+        == ["store 4096 8 1", "store 4104 8 2", "store 4112 8 3", "store 4120 8 4"])
+    // vmovdqu64 %zmm16,0x40(%rbx): a displacement of one byte counts vectors.
+    let log = try stored(16, [0x62, 0xe1, 0xfe, 0x48, 0x7f, 0x43, 0x01])
+    #expect(log.first == "store 4160 8 1")
+    #expect(log.last == "store 4216 8 8")
+    #expect(log.count == 8)
+  }
+
+  @Test func vectorsThatAreNotMoved() {
+    // movq (%rbx),%mm0; vmovlps (%rbx),%xmm1,%xmm2 merges; vmovaps (%rbx){1to16} is none; half of EVEX.
+    for code: [UInt8] in [
+      [0x0f, 0x6f, 0x03], [0xc5, 0xf0, 0x12, 0x13], [0x62, 0xf1, 0x7c, 0x58, 0x28, 0x03],
+      [0x62, 0xf1, 0x7c], [0xc5], [0xc4, 0x62],
+    ] {
+      #expect(X86Instruction(code) == nil)
+    }
+  }
+
   @Test func whatIsNotEmulated() {
-    // mov %eax,%ebx has no memory operand; movups (%rbx),%xmm0; push (%rbx); a part of an instruction.
-    for code: [UInt8] in [[0x89, 0xc3], [0x0f, 0x10, 0x03], [0xff, 0x33], [0x8b], []] {
+    // mov %eax,%ebx has no memory operand; paddd (%rbx),%xmm0; push (%rbx); a part of an instruction.
+    for code: [UInt8] in [[0x89, 0xc3], [0x66, 0x0f, 0xfe, 0x03], [0xff, 0x33], [0x8b], []] {
       #expect(X86Instruction(code) == nil)
     }
   }

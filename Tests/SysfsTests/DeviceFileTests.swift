@@ -60,6 +60,47 @@ struct DeviceFileTests {
     #expect(lines.last?.hasSuffix("fff 0x0000000000046200") == true)
   }
 
+  /// Memory is mapped and nothing else (`sysfs_kf_bin_read`).
+  @Test func memoryOfAFunction() throws {
+    let file = try machine.file(device(TestMachine.onRoot, "resource0"))
+    let read = try #require(file.readPart)
+    let write = try #require(file.writePart)
+    #expect(throws: Errno.ioError) { try read(0, 4) }
+    #expect(throws: Errno.ioError) { try read(4094, 4) }
+    #expect(try read(0, 0) == [])
+    #expect(try read(4096, 4) == [])
+    #expect(throws: Errno.ioError) { try write(0, [0, 0, 0, 0]) }
+    #expect(throws: Errno.fileTooLarge) { try write(4096, [0]) }
+    let registers = try #require(file.registers)
+    #expect(registers.size == 4096)
+    #expect(registers.load(0, .dword) == 0)
+    // Where nothing decodes it, nothing answers.
+    try machine.poke(device(TestMachine.onRoot, "config"), 4, [0, 0])
+    #expect(registers.load(0, .dword) == .max)
+    #expect(!machine.exists(device(TestMachine.onRoot, "resource0_wc")))
+    #expect(try machine.file(device(TestMachine.onRoot, "resource2_wc")).registers != nil)
+  }
+
+  /// Ports are read and written in 1, 2 or 4 bytes (`pci_resource_io`).
+  @Test func portsOfAFunction() throws {
+    let file = try machine.file(device(TestMachine.onRoot, "resource1"))
+    let read = try #require(file.readPart)
+    let write = try #require(file.writePart)
+    #expect(file.registers == nil)
+    try machine.poke(device(TestMachine.onRoot, "config"), 4, [0, 0])
+    #expect(try read(0, 4) == [0xff, 0xff, 0xff, 0xff])
+    try machine.poke(device(TestMachine.onRoot, "config"), 4, [1, 0])
+    for count in [1, 2, 4] { #expect(try read(1, count) == Array(repeating: 0, count: count)) }
+    for count in [3, 8] {
+      #expect(throws: Errno.invalidArgument) { try read(0, count) }
+      #expect(throws: Errno.invalidArgument) { try write(0, Array(repeating: 0, count: count)) }
+    }
+    #expect(try read(30, 4).count == 2)
+    #expect(try read(32, 4) == [])
+    #expect(try write(0, [1, 2, 3, 4]) == 4)
+    #expect(throws: Errno.fileTooLarge) { try write(32, [0]) }
+  }
+
   @Test func aFunctionWithEverything() throws {
     let expected = [
       "vendor": "0x1111\n", "device": "0x2a2a\n", "subsystem_vendor": "0x3333\n",
@@ -86,7 +127,6 @@ struct DeviceFileTests {
     ]
     for (file, size) in sizes {
       #expect(try machine.file(device(TestMachine.onRoot, file)).size == size)
-      #expect(throws: Errno.ioError) { try machine.read(device(TestMachine.onRoot, file)) }
     }
     #expect(!machine.exists(device(TestMachine.onRoot, "resource3")))
     let uevent = try machine.cat(device(TestMachine.onRoot, "uevent"))

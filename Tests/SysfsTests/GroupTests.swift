@@ -43,7 +43,7 @@ struct GroupTests {
     let machine = try TestMachine(.mainline)
     let group = "kernel/iommu_groups/240"
     #expect(try machine.ls(group) == ["devices", "reserved_regions", "type"])
-    #expect(try machine.cat("\(group)/type") == "DMA-FQ\n")
+    #expect(try machine.cat("\(group)/type") == "DMA\n")
     #expect(
       try machine.cat("\(group)/reserved_regions")
         == "0x00000000fee00000 0x00000000feefffff msi\n")

@@ -87,7 +87,7 @@ struct LookupTests {
           return
         }
       case .file(let file):
-        #expect(file.read != nil || file.isWritable)
+        #expect(file.isReadable || file.isWritable)
       }
     }
     try walk([])
@@ -198,7 +198,7 @@ struct LookupTests {
       #expect(node.permissions.rawValue == mode, "\(path)")
       // Nobody can do what the mode does not say.
       guard case .file(let file) = node else { continue }
-      #expect((file.read != nil) == (mode & 0o444 != 0), "\(path)")
+      #expect(file.isReadable == (mode & 0o444 != 0), "\(path)")
       #expect(!file.isWritable || mode & 0o222 != 0, "\(path)")
     }
     #expect(machine.tree.lookup(["class", "vfio", "pci:3"])?.permissions.rawValue == 0o777)

@@ -52,6 +52,8 @@ final class MemoryClient: Client {
 
   var canMap: Bool { state.withLock { $0.canMap } }
 
+  var canMapRegisters: Bool { canMap }
+
   func addressSpace() -> any AddressSpace { space }
 
   func file(_ fd: Int32) throws(Errno) -> (any VFIOFile)? {

@@ -3,6 +3,7 @@
 #define CL_PTRACE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/syscall.h>
@@ -13,6 +14,13 @@ int cl_ptrace_seize(pid_t tid, bool suspend_seccomp);
 int cl_ptrace_interrupt(pid_t tid);
 int cl_ptrace_getregs(pid_t tid, struct user_regs_struct *regs);
 int cl_ptrace_setregs(pid_t tid, const struct user_regs_struct *regs);
+/* The XSAVE area of the thread, in its standard format: how many bytes it has. To be set
+ * with as many. */
+enum { CL_XSTATE_MOST = 16384 };
+int cl_ptrace_getxstate(pid_t tid, void *area, size_t room);
+int cl_ptrace_setxstate(pid_t tid, const void *area, size_t size);
+/* Where a component is in it, 0 for one that this processor does not have. */
+uint32_t cl_xstate_offset(uint32_t component);
 int cl_ptrace_getsigmask(pid_t tid, uint64_t *mask);
 int cl_ptrace_setsigmask(pid_t tid, uint64_t mask);
 /* Goes on to the next entry into or return from a system call. */
@@ -27,6 +35,7 @@ enum {
 	CL_SYS_close = SYS_close,
 	CL_SYS_fchdir = SYS_fchdir,
 	CL_SYS_fcntl = SYS_fcntl,
+	CL_SYS_mmap = SYS_mmap,
 	CL_SYS_openat = SYS_openat,
 	CL_SYS_recvmsg = SYS_recvmsg,
 	CL_SYS_socketpair = SYS_socketpair,

@@ -236,6 +236,8 @@ final class FileMount: SessionHandler, @unchecked Sendable {
         Request(request), info.handle, UnsafeRawBufferPointer(start: data, count: size),
         Int64(offset))
     }
+    // Drivers of VFIO have no such operation (fs/sync.c).
+    ops.fsync = { request, _, _, _ in Request(request).fail(.invalidArgument) }
     ops.ioctl = { request, _, command, argument, info, _, _, _, _ in
       FileMount.of(request).ioctl(
         Request(request), command, UInt64(UInt(bitPattern: argument)), info.handle)

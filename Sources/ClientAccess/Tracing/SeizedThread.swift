@@ -17,9 +17,8 @@ public struct TracingFailure: Error {
 ///
 /// The sequence, all of it from one thread of ours since ptrace wants that: seize and interrupt; let the
 /// call return; the thread stops on its way to user mode; have it run system calls of our choice by
-/// its own `syscall` instruction; put its registers back with the result; detach, unless that thread of ours
-/// traces it for other reasons as well (cl_trap.h). The client sees a call that returned the result. If we die
-/// on the way, the kernel kills it (PTRACE_O_EXITKILL), but for one that was traced before.
+/// its own `syscall` instruction; put its registers back with the result; detach. The client sees a call
+/// that returned the result. If we die on the way, the kernel kills it (PTRACE_O_EXITKILL).
 public struct SeizedThread: ~Copyable {
   /// What the call returns until the result is known. Seeing it tells that our reply arrived.
   public static let placeholder: Int32 = 0
@@ -35,10 +34,11 @@ public struct SeizedThread: ~Copyable {
   private let tid: Int32
   private let tgid: Int32
   private let tracer: Tracer
-  /// Whether we traced it before, and go on doing so.
+  /// Whether we trace it anyway, by `cl_trap_seize`.
   private let isKept: Bool
 
-  /// Seizes `tid` and asks it to stop as soon as its system call returns.
+  /// Seizes `tid` and asks it to stop as soon as its system call returns. One that the calling thread has
+  /// seized by `cl_trap_seize` stays so.
   public static func seize(
     _ tid: Int32, as tracer: Tracer
   ) throws(TracingFailure) -> SeizedThread {
@@ -47,9 +47,12 @@ public struct SeizedThread: ~Copyable {
       throw TracingFailure(
         errno: .permissionDenied, sentence: "the client is in a pid namespace we cannot see")
     }
+    if status.tracer == cl_gettid() {
+      _ = cl_ptrace_interrupt(tid)
+      return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer, isKept: true)
+    }
     let isFiltered = tracer == .administrator && status.seccomp != 0
-    let isKept = tracer == .ancestor && status.tracer == cl_gettid()
-    let result = isKept ? 0 : cl_ptrace_seize(tid, isFiltered)
+    let result = cl_ptrace_seize(tid, isFiltered)
     switch Errno(rawValue: -result) {
     case _ where result == 0:
       break
@@ -78,7 +81,7 @@ public struct SeizedThread: ~Copyable {
       throw TracingFailure(errno: .permissionDenied, sentence: "cannot trace the client: \(error)")
     }
     _ = cl_ptrace_interrupt(tid)
-    return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer, isKept: isKept)
+    return SeizedThread(tid: tid, tgid: status.tgid, tracer: tracer, isKept: false)
   }
 
   /// Waits for the stop that follows the reply.

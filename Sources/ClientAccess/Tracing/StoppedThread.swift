@@ -15,21 +15,22 @@ public struct StoppedThread: ~Copyable {
 
     public static let ioctl = Call(numbers: [16, 54])
     public static let chdir = Call(numbers: [80, 12])
+    public static let mmap = Call(numbers: [9])
   }
 
   public let tid: Int32
   private let watch: StopWatch
-  /// Whether it stays traced.
   private let isKept: Bool
   private var returning = Call(numbers: [])
   private var registers = user_regs_struct()
   private var signalMask: UInt64 = 0
   private var savedScratch: [UInt64] = []
 
+  /// - Parameter isKept: we trace it afterwards, too.
   init?(tid: Int32, watch: StopWatch, isKept: Bool) {
     self.tid = tid
-    self.isKept = isKept
     self.watch = watch
+    self.isKept = isKept
     guard cl_ptrace_getregs(tid, &registers) == 0, cl_ptrace_getsigmask(tid, &signalMask) == 0
     else {
       watch.reap()

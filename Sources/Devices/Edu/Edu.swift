@@ -7,13 +7,17 @@ import Synchronization
 /// Where QEMU only logs a transfer outside the buffer, this one refuses it.
 public final class Edu: PCIFunctionModel {
   public static let kind = PCIFunctionKind(
-    name: "edu",
-    description: PCIFunctionDescription(
+    name: "edu", description: description, make: { Edu(port: $0) })
+
+  private static let description = {
+    var description = PCIFunctionDescription(
       vendorID: 0x1234, deviceID: 0x11e8, revision: 0x10, classCode: 0x00ff00,
       subsystemVendorID: 0x1af4, subsystemID: 0x1100,
       bars: [0: .memory32(size: 1 << 20)], interruptPin: .a,
-      msi: .init(vectors: 1, is64Bit: true), reset: .flr),
-    make: { Edu(port: $0) })
+      msi: .init(vectors: 1, is64Bit: true), reset: .flr)
+    description.heedsUnaskedResets = false
+    return description
+  }()
 
   enum Register {
     static let identification: UInt64 = 0x00

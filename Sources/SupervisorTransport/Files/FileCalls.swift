@@ -12,8 +12,8 @@ struct FileCalls: Sendable {
   let clients: ClientServices
   let work: WorkPool
   let logger: Logger
-  /// Lets a client map registers, or refuses.
-  let admit: @Sendable (Call) -> Void
+  /// Lets clients map registers.
+  let watch: ChildWatch
 
   /// The file that a descriptor of the caller leads to. Where it is none of ours, the call has been let go.
   func file(_ call: Call, _ descriptor: UInt64) -> OpenFile? {
@@ -111,10 +111,18 @@ struct FileCalls: Sendable {
         offset: call.argument5, length: call.argument1, isShared: call.argument3 & 1 != 0)
       let backing = try open.file.mmap(request)
       // The client's descriptor is one of the backing file, as long as it maps what we were asked about.
-      guard backing.memory === open.file.memory, backing.offset == request.offset else {
-        throw .invalidArgument
+      guard backing.memory == nil || backing.memory === open.file.memory,
+        backing.offset == request.offset
+      else { throw .invalidArgument }
+      if backing.memory != nil || open.file is MappedRegisters {
+        call.allow()
+      } else if open.file.memory == nil {
+        watch.admit(call)
+      } else {
+        watch.map(call) { () throws(Errno) in
+          try files.handOut(MappedRegisters(of: open), flags: open.flags | O_CLOEXEC, to: call)
+        }
       }
-      if backing.memory == nil { admit(call) } else { call.allow() }
     } catch {
       call.fail(error)
     }

@@ -22,6 +22,8 @@ final class OpenFile: Sendable {
   /// Where the lock is: a number of its own for each description.
   fileprivate let place: Int64
   fileprivate let key: OpenFiles.Key
+  /// The description itself, and each mapping of registers that came of it.
+  private let holders = Mutex(1)
 
   fileprivate init(
     _ file: any VFIOFile, flags: Int32, path: String?, place: Int64, key: OpenFiles.Key
@@ -31,6 +33,19 @@ final class OpenFile: Sendable {
     self.flags = flags
     self.place = place
     self.key = key
+  }
+
+  /// Keeps the file from being released, until `drop`.
+  func hold() {
+    holders.withLock { $0 += 1 }
+  }
+
+  func drop() {
+    let isLast = holders.withLock { count in
+      count -= 1
+      return count == 0
+    }
+    if isLast { file.release() }
   }
 
   var isReadable: Bool { flags & O_ACCMODE != O_WRONLY }
@@ -136,7 +151,7 @@ final class OpenFiles: Sendable {
       // Ours is closed before the caller returns, so that its close is the last one.
       return fd
     } catch {
-      if forget(open) { open.file.release() }
+      if forget(open) { open.drop() }
       throw error
     }
   }
@@ -240,7 +255,7 @@ final class OpenFiles: Sendable {
       for open in standin.opens where !cl_memfile_is_open(standin.descriptor, open.place) {
         // There may be news of others of the same file.
         if standin.opens.count == 1 { doubtful[watch] = nil }
-        if forget(open) { open.file.release() }
+        if forget(open) { open.drop() }
       }
     }
   }
@@ -268,7 +283,7 @@ final class OpenFiles: Sendable {
     settle()
     let left = state.withLock { $0.byKey.values.flatMap(\.opens) }
     for open in left where forget(open) {
-      open.file.release()
+      open.drop()
     }
   }
 }

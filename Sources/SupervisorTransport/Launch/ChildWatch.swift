@@ -42,7 +42,20 @@ final class ChildWatch: Sendable {
 
   /// Lets a client map registers, or refuses.
   func admit(_ call: Call) {
-    perform { self.trap.withLock({ $0 })?.admit(call) }
+    withTrap(call) { $0.admit(call) }
+  }
+
+  /// Has a client map registers by a descriptor that it gets for that.
+  func map(_ call: Call, by descriptor: @escaping @Sendable () throws(Errno) -> Int32) {
+    withTrap(call) { $0.map(call, by: descriptor) }
+  }
+
+  private func withTrap(_ call: Call, _ serve: @escaping @Sendable (RegisterTrap) -> Void) {
+    guard let trap = trap.withLock({ $0 }), !trap.isDirecting(call) else {
+      // Somebody has put another file where ours was.
+      return call.fail(.badFileDescriptor)
+    }
+    perform { serve(trap) }
   }
 
   /// Waits for the end of the client: its exit status, 128+n for signal n.

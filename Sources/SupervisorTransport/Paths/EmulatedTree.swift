@@ -1,3 +1,4 @@
+public import Sysfs
 public import SystemPackage
 public import VFIOCore
 
@@ -41,6 +42,7 @@ public enum EmulatedNode: Sendable {
 public struct EmulatedFile: Sendable {
   public typealias Write = @Sendable ([UInt8]) throws(Errno) -> DeferredAnswer?
 
+  public typealias ReadPart = @Sendable (_ offset: Int, _ count: Int) throws(Errno) -> [UInt8]
   public typealias WritePart = @Sendable (_ offset: Int, _ bytes: [UInt8]) throws(Errno) -> Int
 
   /// Permission bits.
@@ -55,6 +57,12 @@ public struct EmulatedFile: Sendable {
   /// The same for one that is written in parts, each at its offset: gives how many bytes it took.
   public var writePart: WritePart?
 
+  /// The same for reads, which mean something by their place and length.
+  public var readPart: ReadPart?
+  /// What can be mapped of it.
+  public var registers: SysfsRegisters?
+
+  public var isReadable: Bool { contents != nil || readPart != nil }
   public var isWritable: Bool { write != nil || writePart != nil }
 
   public init(

@@ -58,8 +58,8 @@ struct NodeOpener {
 
   private func open(_ file: EmulatedFile, at path: String) throws(Errno) {
     if wantsWrite && !file.isWritable { throw .permissionDenied }
-    if wantsRead && file.contents == nil { throw .permissionDenied }
-    if wantsWrite {
+    if wantsRead && !file.isReadable { throw .permissionDenied }
+    if wantsWrite || file.readPart != nil {
       let attribute = AttributeFile(path, file)
       call.answer(Int64(try files.handOut(attribute, flags: flags, path: path, to: call)))
       return

@@ -53,6 +53,8 @@ extension EmulatedFile {
     }
     self.init(
       mode: UInt32(file.permissions.rawValue), size: file.size, contents: contents, write: act)
+    readPart = file.readPart
     writePart = file.writePart
+    registers = file.registers
   }
 }

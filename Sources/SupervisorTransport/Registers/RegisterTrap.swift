@@ -9,7 +9,8 @@ import VFIOCore
 
 /// Registers that clients have mapped: sees each access and carries it out.
 ///
-/// What a client maps is the empty file that its descriptor is of, so that each access to it raises SIGBUS.
+/// What a client maps is an empty file, so that each access to it raises SIGBUS: the one that its descriptor is
+/// of, or `MappedRegisters` where that is the device's RAM.
 /// We trace its threads from then on, and before the signal is delivered we look at the instruction, do
 /// what it does, on the device and on the thread's registers, and let the thread go on behind it. All other
 /// signals are delivered as ever. Until it runs another program, nobody else can trace it.
@@ -18,6 +19,10 @@ final class RegisterTrap: Sendable {
   private let logger: Logger
   /// Instructions that we do not know may be loud in the log a few times only.
   private let loudReports = Mutex(8)
+  /// The thread that we have make a call of ours, 0 for none.
+  private let directed = Atomic<Int32>(0)
+  /// How long a client may take over calls of a few microseconds before it is killed.
+  private static let deadline = Duration.seconds(10)
 
   init(files: OpenFiles, logger: Logger) {
     self.files = files
@@ -26,15 +31,64 @@ final class RegisterTrap: Sendable {
 
   /// Lets a client map registers. To be called on the thread that waits for the clients' stops.
   func admit(_ call: Call) {
+    if seize(call) { call.allow() }
+  }
+
+  /// Whether the call is one that we have its caller make: it is waited for.
+  func isDirecting(_ call: Call) -> Bool {
+    directed.load(ordering: .acquiring) == call.thread.id
+  }
+
+  /// The same where the caller's descriptor is of the device's RAM. Its thread is given another one, and is
+  /// made to map that, before its next instruction.
+  ///
+  /// - Parameter descriptor: gives it to the caller, who still waits.
+  func map(_ call: Call, by descriptor: () throws(Errno) -> Int32) {
+    guard seize(call) else { return }
+    let fd: Int32
+    do throws(Errno) { fd = try descriptor() } catch { return call.fail(error) }
+    let thread: SeizedThread
+    do throws(TracingFailure) {
+      thread = try SeizedThread.seize(call.thread.id, as: .ancestor)
+    } catch {
+      return call.fail(error.errno)
+    }
+    call.answer(Int64(SeizedThread.placeholder))
+    guard var stopped = thread.stopped(deadline: Self.deadline) else { return }
+    let result: Int64
+    do throws(TracingFailure) {
+      try stopped.prepare(after: .mmap)
+      guard let mapped = map(call, by: fd, stopped), stopped.call(CL_SYS_close, UInt64(fd)) != nil
+      else { return }
+      result = mapped
+    } catch {
+      result = -Int64(error.errno.rawValue)
+    }
+    _ = stopped.resume(returning: result)
+  }
+
+  private func map(_ call: Call, by fd: Int32, _ stopped: borrowing StoppedThread) -> Int64? {
+    directed.store(call.thread.id, ordering: .releasing)
+    defer { directed.store(0, ordering: .releasing) }
+    return stopped.call(
+      CL_SYS_mmap, call.argument0, call.argument1, call.argument2, call.argument3, UInt64(fd),
+      call.argument5)
+  }
+
+  /// Traces the caller's process.
+  ///
+  /// - Returns: false where the call has failed.
+  private func seize(_ call: Call) -> Bool {
     do throws(Errno) {
       let process = try ProcFS.status(of: call.thread.id).tgid
       try cl_trap_seize(process).checked()
-      call.allow()
+      return true
     } catch {
       logger.warning(
         "a client cannot map registers: somebody else traces it, strace or a debugger perhaps",
         metadata: ["pid": "\(call.thread.id)", "errno": "\(error)"])
       call.fail(.resourceBusy)
+      return false
     }
   }
 
@@ -76,12 +130,29 @@ final class RegisterTrap: Sendable {
     var memory = ClientRegisters(
       thread: ClientThread(id: tid), file: open.file, mapping: mapping)
     do {
-      try instruction.run(&registers, &memory)
+      if instruction.isVector {
+        try run(instruction, &registers, &memory, tid)
+      } else {
+        try instruction.run(&registers, &memory)
+      }
     } catch {
       return false
     }
     registers.store(to: &c)
     return cl_ptrace_setregs(tid, &c) == 0
+  }
+
+  /// Carries out what moves a vector register.
+  private func run(
+    _ instruction: X86Instruction, _ registers: inout X86Registers,
+    _ memory: inout ClientRegisters, _ tid: Int32
+  ) throws {
+    var state = try XState(of: tid)
+    registers.vectors = state.vectors
+    try instruction.run(&registers, &memory)
+    guard case .loadVector(let vector) = instruction.operation else { return }
+    state.set(vector.number, registers.vectors)
+    try state.store(to: tid)
   }
 
   /// The bytes of an instruction, and what follows; fewer where a page ends that is the last.

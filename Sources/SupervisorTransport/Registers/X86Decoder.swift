@@ -1,15 +1,15 @@
 /// Reads one instruction from its bytes.
 struct X86Decoder {
-  private let code: [UInt8]
-  private var at = 0
-  private var rex: UInt8 = 0
-  private var has66 = false
+  let code: [UInt8]
+  var at = 0
+  var rex: UInt8 = 0
+  var has66 = false
   private var has67 = false
-  private var isRepeated = false
-  private var isRepeatedUnequal = false
+  var isRepeated = false
+  var isRepeatedUnequal = false
   private var segment = X86Instruction.Address.Segment.none
-  private var modRM: UInt8 = 0
-  private var address = X86Instruction.Address()
+  var modRM: UInt8 = 0
+  var address = X86Instruction.Address()
 
   init(_ code: [UInt8]) {
     self.code = code
@@ -17,12 +17,16 @@ struct X86Decoder {
 
   mutating func decode() -> X86Instruction? {
     guard let opcode = prefixesAndOpcode() else { return nil }
-    return opcode == 0x0f ? twoBytes() : oneByte(opcode)
+    switch opcode {
+    case 0x0f: return twoBytes()
+    case 0x62, 0xc4, 0xc5: return vectorInstruction(opcode)
+    default: return oneByte(opcode)
+    }
   }
 
   // MARK: - Bytes
 
-  private mutating func next() -> UInt8? {
+  mutating func next() -> UInt8? {
     guard at < code.count else { return nil }
     defer { at += 1 }
     return code[at]
@@ -61,14 +65,14 @@ struct X86Decoder {
     opcode & 1 == 0 ? 1 : wideWidth
   }
 
-  private var wideWidth: Int { rex & 8 != 0 ? 8 : has66 ? 2 : 4 }
-  private var register: Int { Int(modRM >> 3 & 7) | (rex & 4 != 0 ? 8 : 0) }
+  var wideWidth: Int { rex & 8 != 0 ? 8 : has66 ? 2 : 4 }
+  var register: Int { Int(modRM >> 3 & 7) | (rex & 4 != 0 ? 8 : 0) }
   private var selector: Int { Int(modRM >> 3 & 7) }
 
   // MARK: - The memory operand
 
   /// - Returns: nil where the operand is a register.
-  private mutating func operand() -> Bool? {
+  mutating func operand() -> Bool? {
     guard let byte = next(), byte >> 6 != 3 else { return nil }
     modRM = byte
     address.segment = segment
@@ -102,7 +106,7 @@ struct X86Decoder {
     return true
   }
 
-  private func make(
+  func make(
     _ operation: X86Instruction.Operation, _ width: Int, repeats: Bool = false
   ) -> X86Instruction {
     X86Instruction(
@@ -185,7 +189,7 @@ struct X86Decoder {
     case 0xc3:  // MOVNTI
       guard operand() != nil else { return nil }
       return make(.store(.register(register)), wideWidth)
-    default: return nil
+    default: return legacyVector(opcode)
     }
   }
 }

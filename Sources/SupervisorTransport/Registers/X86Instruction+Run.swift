@@ -58,6 +58,10 @@ extension X86Instruction {
       case .clear: try memory.store(place, width, old & ~bit)
       case .invert: try memory.store(place, width, old ^ bit)
       }
+    case .loadVector(let vector):
+      try load(vector, place, &registers.vectors, &memory)
+    case .storeVector(let vector):
+      try store(vector, place, registers.vectors, &memory)
     case .moveString, .storeString: break
     }
     registers.rip &+= UInt64(length)

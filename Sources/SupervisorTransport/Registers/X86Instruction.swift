@@ -1,5 +1,5 @@
 /// An x86-64 instruction that accesses memory, as far as drivers use such on registers of devices: moves,
-/// arithmetic and logic, string moves (Intel SDM volume 2).
+/// arithmetic and logic, string moves, moves of vector registers (Intel SDM volume 2).
 struct X86Instruction: Equatable {
   enum Arithmetic: Int {
     case add, or, adc, sbb, and, sub, xor, cmp
@@ -26,6 +26,32 @@ struct X86Instruction: Equatable {
     case moveString
     /// From rax to memory at rdi.
     case storeString
+    case loadVector(VectorOperand)
+    case storeVector(VectorOperand)
+  }
+
+  /// A vector register, and which of its bytes move.
+  struct VectorOperand: Equatable {
+    var number: Int
+    /// Where in the register the bytes are.
+    var start = 0
+    /// Bytes that each bit of the mask stands for.
+    var element = 8
+    /// The opmask register; 0 for none.
+    var mask = 0
+    var clearing = Clearing.none
+
+    /// What a load does to the rest of the register.
+    enum Clearing {
+      /// It stays.
+      case none
+      /// The low 16 bytes are cleared (SSE's scalar moves).
+      case low
+      /// All of it is cleared (VEX and EVEX).
+      case all
+      /// The same, with elements that are masked out left as they are.
+      case allButMasked
+    }
   }
 
   enum BitChange: Int {
@@ -38,6 +64,13 @@ struct X86Instruction: Equatable {
   /// Bytes of the instruction.
   var length: Int
   var hasREX: Bool
+  /// Whether it moves a vector register.
+  var isVector: Bool {
+    switch operation {
+    case .loadVector, .storeVector: true
+    default: false
+    }
+  }
   /// Whether rcx counts.
   var repeats: Bool
   var address: Address

@@ -1,6 +1,6 @@
 import CLinux
 
-/// The general registers of a thread.
+/// The registers of a thread.
 struct X86Registers {
   /// In the order of their numbers: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8 to r15.
   var general = [UInt64](repeating: 0, count: 16)
@@ -8,6 +8,8 @@ struct X86Registers {
   var flags: UInt64 = 0
   var fsBase: UInt64 = 0
   var gsBase: UInt64 = 0
+  /// Set for instructions that want them.
+  var vectors = X86Vectors()
 
   static let (rax, rcx, rsi, rdi) = (0, 1, 6, 7)
   static let direction: UInt64 = 1 << 10

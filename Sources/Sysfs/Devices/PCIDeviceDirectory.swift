@@ -24,6 +24,12 @@ private enum DeviceName: String, CaseIterable, Sendable {
   case powerState = "power_state"
   case remove, rescan, reset, resource
   case resource0, resource1, resource2, resource3, resource4, resource5
+  case resource0WC = "resource0_wc"
+  case resource1WC = "resource1_wc"
+  case resource2WC = "resource2_wc"
+  case resource3WC = "resource3_wc"
+  case resource4WC = "resource4_wc"
+  case resource5WC = "resource5_wc"
   case revision, rom
   case secondaryBusNumber = "secondary_bus_number"
   case subordinateBusNumber = "subordinate_bus_number"
@@ -33,17 +39,13 @@ private enum DeviceName: String, CaseIterable, Sendable {
   case uevent, vendor
   case vfioDev = "vfio-dev"
 
-  /// The BAR that `resourceN` is.
-  var bar: Int? {
-    switch self {
-    case .resource0: 0
-    case .resource1: 1
-    case .resource2: 2
-    case .resource3: 3
-    case .resource4: 4
-    case .resource5: 5
-    default: nil
+  /// The BAR that `resourceN` is, or `resourceN_wc`, by which prefetchable memory is mapped for combined writes.
+  var bar: (number: Int, combines: Bool)? {
+    let text = rawValue.dropFirst("resource".count)
+    guard rawValue.hasPrefix("resource"), let number = text.first?.wholeNumberValue else {
+      return nil
     }
+    return (number, text.count > 1)
   }
 }
 
@@ -136,11 +138,12 @@ extension PCIBus.FunctionStatus {
       return .action { text throws(Errno) in try machine.drivers.reset(address, text) }
     case .resource:
       return .file(SysfsFile(0o444, read: { () throws(Errno) in Array(resourceLines.utf8) }))
-    case .resource0, .resource1, .resource2, .resource3, .resource4, .resource5:
-      guard let bar = name.bar.flatMap({ description.bars[$0] }) else { return nil }
-      // Memory is for mmap only, and nothing has I/O ports to go to.
-      return .file(
-        SysfsFile(0o600, size: bar.size, read: { () throws(Errno) in throw .ioError }))
+    case .resource0, .resource1, .resource2, .resource3, .resource4, .resource5,
+      .resource0WC, .resource1WC, .resource2WC, .resource3WC, .resource4WC, .resource5WC:
+      guard let (number, combines) = name.bar, let bar = description.bars[number],
+        !combines || bar.isPrefetchable
+      else { return nil }
+      return .file(.resource(bar, number: number, of: address, machine.bus))
     case .vfioDev:
       return machine.vfioDevices.number(of: address).map {
         .directory(.vfioDevice(number: $0, address, machine))
@@ -227,10 +230,9 @@ extension PCIBridge {
       return .file(
         SysfsFile(
           0o444, read: { () throws(Errno) in line("\(machine.subordinate(of: self))") }))
-    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .vfioDev, .resource0, .resource1,
-      .resource2,
-      .resource3, .resource4, .resource5:
+    case .driver, .driverOverride, .iommuGroup, .reset, .rom, .vfioDev:
       return nil
+    case _ where name.bar != nil: return nil
     default:
       return header.node(name, machine)
     }

@@ -98,7 +98,7 @@ extension SysfsDirectory {
                 ? SysfsFile.fixed("0x00000000fee00000 0x00000000feefffff msi")
                 : .file(SysfsFile(0o444, read: { () throws(Errno) in [] }))
             // Of the domain for drivers of the host, which does not change here: none of them does DMA.
-            case .type: SysfsFile.fixed(hasIOMMU ? "DMA-FQ" : "unknown")
+            case .type: SysfsFile.fixed(hasIOMMU ? "DMA" : "unknown")
             }
           })
       })

@@ -1,5 +1,4 @@
 import SystemPackage
-import VFIOCore
 
 /// A kernel module as `/sys/module` shows it (kernel/module/sysfs.c, kernel/params.c), without what only a real
 /// one has: its sizes and sections.
@@ -7,10 +6,7 @@ struct KernelModule: Sendable {
   /// With underscores, whatever the driver's name has.
   var name: String
   var version: String?
-  /// Name to value. They were given when the module was loaded, and stay.
-  var parameters: [String: String] = [:]
-  /// Those that can be changed.
-  var switches: [String: SysfsFile] = [:]
+  var parameters: [String: SysfsFile] = [:]
   /// The PCI driver that it brings.
   var driver: String?
   /// The modules that use it.
@@ -39,19 +35,23 @@ extension SysfsMachine {
         KernelModule(
           name: "vfio", version: "0.3",
           // Debian's kernel is built without groups that have no IOMMU.
-          switches: vfio.hasNoIOMMUGroups
+          parameters: vfio.hasNoIOMMUGroups
             ? ["enable_unsafe_noiommu_mode": unsafeNoIOMMUMode] : [:],
           holders: ["vfio_iommu_type1", "vfio_pci", "vfio_pci_core"]),
         KernelModule(
           name: "vfio_iommu_type1", version: "0.2",
           parameters: [
-            "allow_unsafe_interrupts": "N", "disable_hugepages": "N", "dma_entry_limit": "65535",
+            "allow_unsafe_interrupts": moduleSwitches.file("allow_unsafe_interrupts"),
+            "disable_hugepages": moduleSwitches.file("disable_hugepages"),
+            "dma_entry_limit": entryLimit,
           ]),
         KernelModule(
           name: "vfio_pci",
           parameters: [
-            "disable_denylist": "N", "disable_idle_d3": "N", "disable_vga": "N",
-            "enable_sriov": "N", "nointxmask": "N",
+            "disable_denylist": .no, "disable_vga": .no,
+            "disable_idle_d3": moduleSwitches.file("disable_idle_d3"),
+            "enable_sriov": moduleSwitches.file("enable_sriov"),
+            "nointxmask": moduleSwitches.file("nointxmask"),
           ],
           driver: options.dialect.vfioDriver),
         KernelModule(name: "vfio_pci_core", holders: ["vfio_pci"]),
@@ -61,30 +61,6 @@ extension SysfsMachine {
     let hosts = drivers.names.filter { $0 != options.dialect.vfioDriver }
     return modules
       + hosts.map { KernelModule(name: KernelModule.name(ofDriver: $0), driver: $0) }
-  }
-}
-
-extension SysfsMachine {
-  /// Whether vfio-pci takes devices that have no IOMMU.
-  private var unsafeNoIOMMUMode: SysfsFile {
-    SysfsFile(
-      0o644, read: { [vfio] () throws(Errno) in line(vfio.allowsNoIOMMU ? "Y" : "N") },
-      write: { [vfio] text throws(Errno) in
-        vfio.allowsNoIOMMU = try truth(text)
-        return .done
-      })
-  }
-}
-
-/// Reads what `kstrtobool` of lib/kstrtox.c does.
-///
-/// - Throws: `EINVAL`.
-private func truth(_ text: [UInt8]) throws(Errno) -> Bool {
-  let text = Array(String(decoding: text.prefix(2), as: UTF8.self).lowercased())
-  switch (text.first, text.last) {
-  case ("y", _), ("t", _), ("1", _), ("o", "n"): return true
-  case ("n", _), ("f", _), ("0", _), ("o", "f"): return false
-  default: throw .invalidArgument
   }
 }
 
@@ -116,9 +92,8 @@ extension SysfsDirectory {
               })))
       case .initstate: return .text("live")
       case .parameters:
-        let files = module.parameters.mapValues(SysfsNode.text)
-          .merging(module.switches.mapValues(SysfsNode.file)) { $1 }
-        return files.isEmpty ? nil : .directory(.entries(files))
+        return module.parameters.isEmpty
+          ? nil : .directory(.entries(module.parameters.mapValues(SysfsNode.file)))
       case .refcnt: return .text("\(module.holders.count)")
       case .taint: return .text("")
       case .version: return module.version.map(SysfsNode.text)

@@ -1,5 +1,6 @@
 import ClientAccess
 import SoftIOMMU
+import Synchronization
 import SystemPackage
 import VFIOABI
 
@@ -7,6 +8,8 @@ import VFIOABI
 final class ContainerFile: VFIOFile {
   let vfio: VFIO
   let id: ContainerID
+  /// Whoever mapped last: who maps and unmaps by turns is not looked up anew each time.
+  private let mapper = Mutex<(any AddressSpace)?>(nil)
 
   init(vfio: VFIO, id: ContainerID) {
     self.vfio = vfio
@@ -39,7 +42,9 @@ final class ContainerFile: VFIOFile {
     let type1 = Type1(domain: domain)
     switch known {
     case .iommuGetInfo: try type1.getInfo(argument, client)
-    case .iommuMapDMA: try type1.mapDMA(argument, client)
+    case .iommuMapDMA:
+      let memory = try type1.mapDMA(argument, client)
+      mapper.withLock { $0 = memory }
     case .iommuUnmapDMA: try type1.unmapDMA(argument, client)
     case .iommuDirtyPages: try type1.dirtyPages(argument, client)
     default: throw .inappropriateIOCTLForDevice

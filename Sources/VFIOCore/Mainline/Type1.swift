@@ -54,7 +54,8 @@ struct Type1 {
     return chain
   }
 
-  func mapDMA(_ argument: UInt64, _ client: any Client) throws(Errno) {
+  /// - Returns: the memory that is mapped.
+  func mapDMA(_ argument: UInt64, _ client: any Client) throws(Errno) -> any AddressSpace {
     let map = try client.argument(Mainline.DMAMap.self, at: argument)
     try map.flags.check(knowing: .all)
     let (iova, vaddr) = (IOVA(map.iova), ClientAddress(map.vaddr))
@@ -74,6 +75,7 @@ struct Type1 {
         iova: iova, vaddr: vaddr, size: map.size, permissions: permissions, memory: memory,
         lockLimit: client.lockedMemoryLimit())
     }
+    return memory
   }
 
   func unmapDMA(_ argument: UInt64, _ client: any Client) throws(Errno) {

@@ -1,3 +1,4 @@
+import ClientAccess
 import DeviceKit
 
 /// Places BARs on the emulated host bridge. Nothing decodes these addresses; software only sees that each BAR has
@@ -95,9 +96,9 @@ struct PCIAddressSpaceLayout {
     for (number, bar) in description.windows.sorted(by: { $0.key < $1.key }) {
       addresses[number] =
         switch bar.space {
-        case .memory32: memory32.take(bar.size, on: bus)
-        case .memory64: memory64.take(bar.size, on: bus)
-        case .io: io.take(bar.size, on: bus)
+        case .memory32: memory32.take(bar.room, on: bus)
+        case .memory64: memory64.take(bar.room, on: bus)
+        case .io: io.take(bar.room, on: bus)
         }
     }
     return addresses
@@ -111,9 +112,9 @@ struct PCIAddressSpaceLayout {
     for (number, address) in addresses {
       guard let bar = bars[number] else { continue }
       switch bar.space {
-      case .memory32: memory32.give(address, bar.size, on: bus)
-      case .memory64: memory64.give(address, bar.size, on: bus)
-      case .io: io.give(address, bar.size, on: bus)
+      case .memory32: memory32.give(address, bar.room, on: bus)
+      case .memory64: memory64.give(address, bar.room, on: bus)
+      case .io: io.give(address, bar.room, on: bus)
       }
     }
   }
@@ -125,5 +126,12 @@ extension PCIFunctionDescription {
     var bars = bars
     if rom != nil { bars[Self.romNumber] = .memory32(size: romSize) }
     return bars
+  }
+}
+
+extension PCIFunctionDescription.BAR {
+  /// Bytes that nothing else is in: of memory whole pages, as firmware does for what is to be mapped.
+  fileprivate var room: UInt64 {
+    space == .io ? size : max(size, SharedMemory.pageSize)
   }
 }

@@ -1,5 +1,6 @@
 public import DeviceKit
 import SystemPackage
+import VFIOABI
 
 /// What the host sees of single functions and steers, as through sysfs.
 extension PCIBus {
@@ -62,6 +63,27 @@ extension PCIBus {
     let inside = bytes.prefix(size - offset)
     inside.withUnsafeBytes { slot.function.writeHostConfig($0, at: offset) }
     return inside.count
+  }
+
+  /// What the host reads of a BAR, as through sysfs: ones where nothing answers. All of it is inside.
+  public func read(
+    bar: Int, of address: PCIAddress, at offset: UInt64, width: AccessWidth
+  ) -> UInt64 {
+    let slot = devices.withLock { $0.slots[address] }
+    guard let slot, let region = PCIRegion(rawValue: UInt32(bar)),
+      let value = try? slot.function.load(region, at: offset, width: width)
+    else { return .max }
+    return value
+  }
+
+  /// The same for a write, which has no effect there.
+  public func write(
+    bar: Int, of address: PCIAddress, at offset: UInt64, width: AccessWidth, value: UInt64
+  ) {
+    guard let slot = devices.withLock({ $0.slots[address] }),
+      let region = PCIRegion(rawValue: UInt32(bar))
+    else { return }
+    try? slot.function.store(region, at: offset, width: width, value: value)
   }
 
   /// Enables or disables a function as a driver of the host does.

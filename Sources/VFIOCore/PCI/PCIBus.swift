@@ -87,7 +87,7 @@ public final class PCIBus: Sendable {
     let function = PCIFunction(
       address: address, kind: kind, barAddresses: barAddresses, memory: memory,
       scheduler: scheduler, logger: logger,
-      isAlone: { [weak self] in self?.addresses(on: address.busAddress).count == 1 })
+      neighbours: { [weak self] in self?.addresses(on: address.busAddress) ?? [] })
     do throws(BusError) {
       try enumerate(
         Slot(function, device: device, hasIOMMU: hasIOMMU, initialDriver: driver), at: address)

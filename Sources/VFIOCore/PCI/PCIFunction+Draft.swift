@@ -7,6 +7,9 @@ import VFIOABI
 extension PCIFunction: BusHardware {
   var domainPort: DomainPort { pins.domainPort }
 
+  func open() { open(resets: false) }
+  func close() { close(resets: false) }
+
   func read(
     _ place: RegionOffset, into buffer: UnsafeMutableRawBufferPointer
   ) throws(Errno) -> Int {

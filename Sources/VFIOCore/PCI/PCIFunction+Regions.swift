@@ -26,9 +26,7 @@ extension PCIFunction {
     let buffer = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
     switch region {
     case .config:
-      pins.look { state in
-        for i in 0..<count { buffer[i] = state.config.byte(at: Int(offset) + i) }
-      }
+      readConfig(at: Int(offset), into: buffer)
     case .rom:
       // The kernel maps the image, for which it looks for the signature.
       guard isDecoded(.memorySpace), let rom = kind.description.rom else { throw .noMemory }

@@ -14,23 +14,24 @@ final class PCIFunction: Sendable {
   let memory: RegionMemory?
   var events: PCIClientEvents { pins.events }
   let model: any PCIFunctionModel
-  private let openCount = Mutex(0)
+  private let use = Mutex(Use())
   /// The address registers as the host has them; the rest of it is not used.
   private let hostAddresses: Mutex<PCIConfigSpace>
-  private let isAlone: @Sendable () -> Bool
+  private let neighbours: @Sendable () -> [PCIAddress]
 
   /// - Parameters:
   ///   - barAddresses: where the platform put the BARs, and the ROM as number 6.
   ///   - memory: what is behind the BARs that are RAM, nil where none is.
-  ///   - isAlone: whether nothing else is on its bus now.
+  ///   - neighbours: what is on its bus now, itself included.
   init(
     address: PCIAddress, kind: PCIFunctionKind, barAddresses: [Int: UInt64], memory: RegionMemory?,
-    scheduler: any Scheduler, logger: Logger, isAlone: @escaping @Sendable () -> Bool
+    scheduler: any Scheduler, logger: Logger,
+    neighbours: @escaping @Sendable () -> [PCIAddress]
   ) {
     self.address = address
     self.kind = kind
     self.barAddresses = barAddresses
-    self.isAlone = isAlone
+    self.neighbours = neighbours
     hostAddresses = Mutex(
       PCIConfigSpace(PCIConfigLayout(kind.description, addresses: barAddresses)))
     pins = PCIPins(
@@ -43,23 +44,52 @@ final class PCIFunction: Sendable {
 
   // MARK: - Open and close
 
+  private struct Use {
+    var count = 0
+    /// Whether a client of today's API left it as it was, for want of a reset of its own.
+    var wantsReset = false
+  }
+
   /// A client opens the function; the first enables it: configuration space is as after power-on, with
   /// decoding on and bus mastering off. Registers are as they were left.
-  func open() {
-    openCount.withLock { count in
-      count += 1
-      if count == 1 { pins.restoreConfig() }
+  ///
+  /// - Parameter resets: the function is reset then, where it can be alone, as today's kernel does.
+  func open(resets: Bool) {
+    use.withLock { use in
+      use.count += 1
+      guard use.count == 1 else { return }
+      if resets { resetUnasked() }
+      pins.restoreConfig()
     }
   }
 
   /// A descriptor is gone; the last one disables the interrupts, drops their eventfds and stops DMA.
-  func close() {
-    openCount.withLock { count in
-      count -= 1
-      guard count == 0 else { return }
+  ///
+  /// - Parameter resets: as in `open`.
+  func close(resets: Bool) {
+    use.withLock { use in
+      use.count -= 1
+      guard use.count == 0 else { return }
       pins.disableAll()
       events.clear()
       change { _ = $0.config.command.remove(.busMaster) }
+      guard resets else { return }
+      resetUnasked()
+      use.wantsReset = !hasReset
+    }
+  }
+
+  /// Whether nobody has it open; and whether it is to be reset then.
+  var idleness: (isIdle: Bool, wantsReset: Bool) {
+    use.withLock { ($0.count == 0, $0.wantsReset) }
+  }
+
+  /// Resets the function, by its bus, where nobody has opened it meanwhile.
+  func resetWhileIdle() {
+    use.withLock { use in
+      guard use.count == 0 else { return }
+      if kind.description.heedsUnaskedResets { resetNow() }
+      use.wantsReset = false
     }
   }
 
@@ -70,7 +100,7 @@ final class PCIFunction: Sendable {
     switch kind.description.reset {
     case .none: false
     case .flr, .pm: true
-    case .bus: isAlone()
+    case .bus: neighbours().count == 1
     }
   }
 
@@ -80,6 +110,10 @@ final class PCIFunction: Sendable {
   func reset() throws(Errno) {
     guard hasReset else { throw .invalidArgument }
     resetNow()
+  }
+
+  private func resetUnasked() {
+    if kind.description.heedsUnaskedResets, hasReset { resetNow() }
   }
 
   /// Resets the function, whatever way it has for that: a reset of its bus. The kernel saves and restores
@@ -94,15 +128,32 @@ final class PCIFunction: Sendable {
 
   // MARK: - Configuration space
 
+  /// Reads from configuration space. The bytes are all inside.
+  func readConfig(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) {
+    pins.look { state in
+      for i in buffer.indices { buffer[i] = state.config.byte(at: offset + i) }
+    }
+    let header = PCIConfigLayout.headerType - offset
+    if buffer.indices.contains(header) { buffer[header] |= multifunctionBit }
+  }
+
+  /// Of function 0 alone, where others are in its device.
+  private var multifunctionBit: UInt8 {
+    guard address.function == 0 else { return 0 }
+    let hasMore = neighbours().contains { $0.device == address.device && $0.function > 0 }
+    return hasMore ? 0x80 : 0
+  }
+
   /// Configuration space as the host sees it: what clients write to BARs stays with them.
   func hostConfig() -> [UInt8] {
     let host = hostAddresses.withLock { $0 }
-    return pins.look { state in
-      (0..<state.config.size).map { offset in
-        PCIConfigLayout.isAddress(offset)
-          ? host.byte(at: offset) : state.config.byte(at: offset)
-      }
+    var bytes = [UInt8](repeating: 0, count: kind.description.configSize)
+    // SAFETY: the array's own storage, for the length of the call.
+    bytes.withUnsafeMutableBytes { readConfig(at: 0, into: $0) }
+    for offset in bytes.indices where PCIConfigLayout.isAddress(offset) {
+      bytes[offset] = host.byte(at: offset)
     }
+    return bytes
   }
 
   /// A write of the host's, as through sysfs. What it says of BARs and the ROM stays in the registers, for

@@ -61,6 +61,19 @@ import VFIOCore
     #expect(errno { () throws(Errno) in _ = try client.pread(device, 9, 0, 0) } == .invalidArgument)
   }
 
+  /// Function 0 says that there are others, as software looks for them only then.
+  @Test func multifunction() throws {
+    let (_, group, first) = try client.open(machine.vfio, 240, "0000:06:0d.0")
+    let second = try client.device(group, "0000:06:0d.1")
+    #expect(try client.read(first, 7, 0x0e, bytes: 1) == 0x80)
+    #expect(try client.read(first, 7, 0x0c) == 0x80_0000)
+    #expect(try client.read(first, 7, 0x0f, bytes: 1) == 0)
+    #expect(try client.read(second, 7, 0x0e, bytes: 1) == 0)
+    #expect(try client.read(device, 7, 0x0e, bytes: 1) == 0)
+    let address = try #require(PCIAddress("0000:06:0d.0"))
+    #expect(machine.bus.config(at: address)?[0x0e] == 0x80)
+  }
+
   @Test func ioeventfds() throws {
     let event = EventDouble()
     let fd = client.install(.event(event))
@@ -166,6 +179,27 @@ import VFIOCore
     let onRoot = try client.device(third, "0000:00:04.0")
     #expect(errno { () throws(Errno) in _ = try info(onRoot, argsz: 28) } == .noDevice)
     #expect(reset(onRoot, [third]) == .noDevice)
+  }
+
+  /// The limit of a container is the one that held when it got its IOMMU.
+  @Test func entryLimit() throws {
+    #expect(machine.vfio.entryLimit == 65535)
+    client.space.mmap(0x20_0000, pages: 8)
+    func fill(_ container: Int32) -> Int {
+      (0..<8).prefix { i in
+        (try? client.map(
+          container, iova: 0x1000 * i, vaddr: 0x20_0000 + 0x1000 * i, size: 0x1000)) != nil
+      }.count
+    }
+    machine.vfio.entryLimit = 2
+    #expect(fill(container) == 8)
+    let (other, _, _) = try client.open(machine.vfio, 242, "0000:08:00.0")
+    machine.vfio.entryLimit = 3
+    #expect(fill(other) == 2)
+    #expect(
+      errno { () throws(Errno) in
+        try client.map(other, iova: 0x10000, vaddr: 0x20_0000, size: 0x1000)
+      } == .noSpace)
   }
 
   @Test func iommuInfo() throws {

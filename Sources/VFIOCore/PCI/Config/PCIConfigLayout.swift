@@ -3,6 +3,7 @@ public import DeviceKit
 /// What a function's configuration space holds when a client opens it, and which bits the client can change
 /// (the permissions of drivers/vfio/pci/vfio_pci_config.c).
 struct PCIConfigLayout: Sendable {
+  static let headerType = 0x0e
   /// Where the BARs are.
   static let bars = 0x10..<0x28
   static let rom = 0x30..<0x34

@@ -9,6 +9,19 @@ struct PCIBusReset: Sendable {
   var functions: [(function: PCIFunction, group: GroupID, isBound: Bool)]
 }
 
+extension MainlinePCIOps {
+  /// Where all of a bus is vfio's and nobody has any of it open, resets it for those that cannot be reset alone
+  /// (`vfio_pci_dev_set_try_reset`).
+  func resetBusWhileIdle(of function: PCIFunction) {
+    guard let reset = neighbours(function) else { return }
+    let uses = reset.functions.map(\.function.idleness)
+    guard reset.functions.allSatisfy(\.isBound), uses.allSatisfy(\.isIdle),
+      uses.contains(where: \.wantsReset)
+    else { return }
+    for (function, _, _) in reset.functions { function.resetWhileIdle() }
+  }
+}
+
 /// `VFIO_DEVICE_GET_PCI_HOT_RESET_INFO` and `VFIO_DEVICE_PCI_HOT_RESET`.
 extension MainlinePCIOps {
   func getHotResetInfo(

@@ -23,11 +23,13 @@ final class MainlinePCIOps: DeviceOps {
   }
 
   func open(_ data: DeviceData) throws(Errno) {
-    try function(data).open()
+    try function(data).open(resets: true)
   }
 
   func release(_ data: DeviceData) {
-    (data as? BoundHardware<PCIFunction>)?.hardware.close()
+    guard let function = (data as? BoundHardware<PCIFunction>)?.hardware else { return }
+    function.close(resets: true)
+    resetBusWhileIdle(of: function)
   }
 
   func read(
@@ -62,9 +64,9 @@ final class MainlinePCIOps: DeviceOps {
     let function = try function(data)
     function.events.access()
     let place = RegionOffset(fileOffset: request.offset)
-    guard let region = PCIRegion(rawValue: place.index), function.hasMappableRegisters(region)
+    guard let region = PCIRegion(rawValue: place.index),
+      let size = function.mappableRegisters(of: region)
     else { return try function.map(request, sparesMSIX: false) }
-    let size = function.size(of: region)
     guard request.isShared, request.length > 0, place.offset < size,
       request.length <= size - place.offset, place.offset % SharedMemory.pageSize == 0
     else { throw .invalidArgument }

@@ -8,6 +8,6 @@ extension PCIFunction {
   /// Whether a client can map the region.
   func canMap(_ region: PCIRegion, _ client: any Client) -> Bool {
     client.canMap && !mappableAreas(of: region, sparesMSIX: false).isEmpty
-      || client.canMapRegisters && hasMappableRegisters(region)
+      || client.canMapRegisters && mappableRegisters(of: region) != nil
   }
 }
