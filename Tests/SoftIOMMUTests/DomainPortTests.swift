@@ -69,4 +69,36 @@ struct DomainPortTests {
     detached.wait()
     #expect(order.entries == ["moved", "detached"])
   }
+
+  /// Else the next user of a device could keep the one before from leaving.
+  @Test func detachDoesNotWaitForTheNextDomainsTransfers() throws {
+    let port = DomainPort()
+    let (domain, next) = (try domain(), try domain())
+    port.attach(to: domain)
+    let (detached, begun) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+    let (goOn, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+    memory.onCopy { [memory] in
+      memory.onCopy {
+        begun.signal()
+        goOn.wait()
+      }
+      DispatchQueue.global().async {
+        port.detach(from: domain)
+        detached.signal()
+      }
+      // Where nothing is mapped, so that nothing is copied.
+      while port.write(IOVA(1 << 40), [1])?.cause != .noDomain { sched_yield() }
+      port.attach(to: next)
+      DispatchQueue.global().async {
+        #expect(port.write(IOVA(0), [2]) == nil)
+        ended.signal()
+      }
+      begun.wait()
+    }
+    #expect(port.write(IOVA(0), [1]) == nil)
+    #expect(detached.wait(timeout: .now() + 60) == .success)
+    memory.onCopy(nil)
+    goOn.signal()
+    ended.wait()
+  }
 }

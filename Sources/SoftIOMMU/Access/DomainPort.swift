@@ -39,16 +39,25 @@ public final class DomainPort: DMAPort {
   /// When it returns, no transfer of this device through `domain` is under way. It may wait for client
   /// memory: call it with no lock held.
   public func detach(from domain: SoftIOMMU) {
-    forget(domain)
-    lane.wait(SoftIOMMU.everything, upTo: .max)
+    // Not for those of the next domain, which begin later.
+    lane.wait(SoftIOMMU.everything, upTo: leave(domain))
   }
 
   /// The same, but waits for nothing: a transfer that has begun goes on.
   public func forget(_ domain: SoftIOMMU) {
+    _ = leave(domain)
+  }
+
+  /// - Returns: the ticket of the transfer that began last.
+  private func leave(_ domain: SoftIOMMU) -> UInt64 {
     self.domain.withLock { attached in
-      guard attached === domain else { return }
-      domain.table.remove(lane)
-      attached = nil
+      if attached === domain {
+        domain.table.remove(lane)
+        attached = nil
+      }
+      lane.lock()
+      defer { lane.unlock() }
+      return lane.lastTicket
     }
   }
 
