@@ -58,6 +58,15 @@ public struct MappedExtent: Sendable {
   }
 }
 
+extension [Range<ClientAddress>] {
+  /// Adds a mapping that was found behind those before. The client can move its mappings while we look, so that
+  /// one is seen twice.
+  package mutating func add(found next: Range<ClientAddress>) {
+    guard let last, next.lowerBound <= last.upperBound else { return append(next) }
+    if next.upperBound > last.upperBound { self[count - 1] = last.lowerBound..<next.upperBound }
+  }
+}
+
 extension AddressSpace {
   public func copy(
     _ direction: CopyDirection, _ segments: UnsafeBufferPointer<CopySegment>

@@ -139,6 +139,10 @@ public final class ProcessAddressSpace: AddressSpace {
     if n != buffer.count { throw .badAddress }
   }
 
+  /// A range that touches more mappings of devices' memory counts as the client's own: each mapping in a domain
+  /// keeps them.
+  private static let deviceLimit = 64
+
   public func mapped(
     _ range: Range<ClientAddress>, writable: Bool
   ) throws(Errno) -> MappedExtent {
@@ -153,7 +157,7 @@ public final class ProcessAddressSpace: AddressSpace {
         }
         guard hole == nil, vma.inode != 0 else { return }
         if isDevice(vma) {
-          devices.append(ClientAddress(vma.start)..<ClientAddress(vma.end))
+          devices.add(found: ClientAddress(vma.start)..<ClientAddress(vma.end))
         } else {
           hole = firstBeyondFile(vma, range)
         }
@@ -161,6 +165,7 @@ public final class ProcessAddressSpace: AddressSpace {
     } catch {
       throw .badAddress
     }
+    if devices.count > Self.deviceLimit { devices = [] }
     if let hole { return MappedExtent(end: min(hole, end), devices: devices) }
     return MappedExtent(
       end: end, window: whole.flatMap { windows.window($0, maps: maps) }, devices: devices)

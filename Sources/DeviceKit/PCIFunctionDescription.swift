@@ -77,6 +77,9 @@ public struct PCIFunctionDescription: Sendable {
   /// Whether it is reset when nobody asked for that, as today's kernel does when a function is opened first
   /// and closed last. QEMU's edu heeds none.
   public var heedsUnaskedResets = true
+  /// Whether an aligned access of 8 bytes by a client that has mapped the registers reaches the model as one;
+  /// else as two of 4 bytes, as all by pread and pwrite do.
+  public var takesQwords = false
 
   public init(
     vendorID: UInt16, deviceID: UInt16, revision: UInt8 = 0, classCode: UInt32,

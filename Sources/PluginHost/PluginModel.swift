@@ -123,20 +123,11 @@ final class PluginModel: PCIFunctionModel, PlatformDeviceModel {
   // Plug-ins were promised no more than 4 bytes at a time; 8 come as over a bus of 32 bits.
 
   func read(region: Int, offset: UInt64, width: AccessWidth) -> UInt64 {
-    if width == .qword {
-      let low = self.read(region: region, offset: offset, width: .dword)
-      let high = self.read(region: region, offset: offset + 4, width: .dword)
-      return low & 0xffff_ffff | high << 32
-    }
     guard hasModel, let read = ops.table.read else { return .max }
     return PluginCall.callback { read(pointer, UInt32(region), offset, UInt32(width.rawValue)) }
   }
 
   func write(region: Int, offset: UInt64, width: AccessWidth, value: UInt64) {
-    if width == .qword {
-      self.write(region: region, offset: offset, width: .dword, value: value & 0xffff_ffff)
-      return self.write(region: region, offset: offset + 4, width: .dword, value: value >> 32)
-    }
     guard hasModel, let write = ops.table.write else { return }
     PluginCall.callback { write(pointer, UInt32(region), offset, UInt32(width.rawValue), value) }
   }

@@ -56,6 +56,49 @@ struct SharedWindowTests {
     }
   }
 
+  /// A client moves its mappings while we look: what is counted out of a size may not be more than that.
+  @Test func devicesMappingsThatAreSeenTwiceAreOne() {
+    func found(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
+      var devices: [Range<ClientAddress>] = []
+      for range in ranges {
+        devices.add(found: ClientAddress(range.lowerBound)..<ClientAddress(range.upperBound))
+      }
+      return devices.map { $0.lowerBound.rawValue..<$0.upperBound.rawValue }
+    }
+    #expect(found([0..<4, 8..<12]) == [0..<4, 8..<12])
+    #expect(found([0..<4, 4..<8]) == [0..<8])
+    #expect(found([4..<8, 0..<16]) == [4..<16])
+    #expect(found([0..<4, 8..<12, 0..<4, 8..<12, 10..<14]) == [0..<4, 8..<14])
+  }
+
+  /// Each mapping in a domain keeps them: so many are not told.
+  @Test func manyDevicesMappingsAreTheClientsOwn() throws {
+    let memory = try SharedMemory(name: "many", size: Self.page)
+    let count = 2 * 65 + 1
+    let start = try #require(
+      mmap(nil, count * Int(Self.page), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+    defer { munmap(start, count * Int(Self.page)) }
+    for i in stride(from: 0, to: count, by: 1) {
+      let flags = i % 2 == 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED
+      #expect(
+        mmap(
+          start + i * Int(Self.page), Int(Self.page), PROT_READ | PROT_WRITE, flags | MAP_FIXED,
+          i % 2 == 0 ? -1 : memory.descriptor, 0) != MAP_FAILED)
+    }
+    let inode = try #require(try ClientThread(id: getpid()).mapping(at: address(start, 1))?.inode)
+    let space = try ProcessAddressSpace(thread: getpid(), tgid: getpid()) { $0.inode == inode }
+    for (pages, expected) in [(2 * 64 + 1, 64), (count, 0)] {
+      let extent = try space.mapped(
+        ClientAddress(address(start, 0))..<ClientAddress(address(start, pages)), writable: true)
+      #expect(extent.end == ClientAddress(address(start, pages)))
+      #expect(extent.devices.count == expected)
+    }
+  }
+
+  private func address(_ start: UnsafeMutableRawPointer, _ page: Int) -> UInt64 {
+    UInt64(UInt(bitPattern: start)) + UInt64(page) * Self.page
+  }
+
   /// The way of those who are not root, and may not open `map_files`.
   @Test func aDescriptorOfTheFileIsFound() throws {
     let memory = try SharedMemory(name: "found", size: 4 * Self.page)

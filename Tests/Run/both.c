@@ -220,6 +220,7 @@ static void check_sysfs(void)
 	static const char at[] = "/sys/bus/pci/devices/0000:01:00.0/";
 	volatile unsigned *registers;
 	unsigned value = 0;
+	unsigned long wide = 0;
 	char path[100];
 	int file;
 
@@ -247,6 +248,9 @@ static void check_sysfs(void)
 	CHECK(registers != MAP_FAILED);
 	registers[2] = 99;
 	CHECK(pread(device, &value, 4, ((off_t)RAM << 40) + 8) == 4 && value == 99);
+	((volatile unsigned long *)registers)[2] = 0x123456789abcdef0;
+	CHECK(pread(device, &wide, 8, ((off_t)RAM << 40) + 16) == 8 && wide == 0x123456789abcdef0);
+	CHECK(((volatile unsigned long *)registers)[2] == wide);
 	CHECK(munmap((void *)registers, RAM_SIZE) == 0);
 	close(file);
 

@@ -109,7 +109,7 @@ huge_pages() {
   status=$?
   if ((EUID == 0 && before == 0)); then echo 0 2>/dev/null >"$pool"; fi
   if ((status == 77)); then
-    echo "SKIPPED a huge page shared: this machine has none ($pool)"
+    skipped "a huge page shared" "this machine has none ($pool)"
   else
     judge "a huge page shared"
   fi
@@ -378,6 +378,7 @@ leaks() {
   # A few belong to threads that have called lately.
   at_most "no descriptor of ours is left open" "$(($(head -1 <<<"$counts") + 8))" "$(tail -1 <<<"$counts")"
   user strace -f -e trace=ioctl -o "$work/strace" "$cused" run -- ls /sys/class/vfio >"$work/out" 2>&1
+  at_least "strace sees us wait for calls" 1 "$(grep -c NOTIF_RECV "$work/strace")"
   at_most "nobody looks for calls in a loop when the clients are gone" 10 \
     "$(grep -c 'NOTIF_RECV.*ENOENT' "$work/strace")"
   equal "nothing is left in the temporary directory" '' "$(find "$work" -name 'vfio-cused-*' | head -1)"

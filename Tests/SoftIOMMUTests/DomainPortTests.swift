@@ -56,7 +56,7 @@ struct DomainPortTests {
     let detached = DispatchSemaphore(value: 0)
     memory.onCopy { [memory] in
       memory.onCopy(nil)
-      DispatchQueue.global().async {
+      beside {
         port.detach(from: domain)
         order.add("detached")
         detached.signal()
@@ -82,14 +82,14 @@ struct DomainPortTests {
         begun.signal()
         goOn.wait()
       }
-      DispatchQueue.global().async {
+      beside {
         port.detach(from: domain)
         detached.signal()
       }
       // Where nothing is mapped, so that nothing is copied.
       while port.write(IOVA(1 << 40), [1])?.cause != .noDomain { sched_yield() }
       port.attach(to: next)
-      DispatchQueue.global().async {
+      beside {
         #expect(port.write(IOVA(0), [2]) == nil)
         ended.signal()
       }

@@ -9,10 +9,20 @@ enum HugePages {
   static let areThere: Bool = {
     guard geteuid() == 0 else { return false }
     if map(pages: 2) != nil { return true }
+    // A pool that somebody has made is his.
+    guard poolIsEmpty else { return false }
     setPool("4")
     atexit { HugePages.setPool("0") }
     return map(pages: 2) != nil
   }()
+
+  private static var poolIsEmpty: Bool {
+    let pool = open("/proc/sys/vm/nr_hugepages", O_RDONLY | O_CLOEXEC)
+    guard pool >= 0 else { return false }
+    defer { close(pool) }
+    var text = [UInt8](repeating: 0, count: 2)
+    return read(pool, &text, 2) == 2 && text == Array("0\n".utf8)
+  }
 
   private static func setPool(_ size: StaticString) {
     let pool = open("/proc/sys/vm/nr_hugepages", O_WRONLY | O_CLOEXEC)

@@ -101,7 +101,7 @@ struct TransferTests {
     let unmapped = DispatchSemaphore(value: 0)
     f.memory.onCopy {
       f.memory.onCopy(nil)
-      DispatchQueue.global().async {
+      beside {
         _ = errno { () throws(Errno) in try f.iommu.unmap(iova: IOVA(0x1000), size: page) }
         order.add("unmapped")
         unmapped.signal()

@@ -16,6 +16,7 @@ public final class Edu: PCIFunctionModel {
       bars: [0: .memory32(size: 1 << 20)], interruptPin: .a,
       msi: .init(vectors: 1, is64Bit: true), reset: .flr)
     description.heedsUnaskedResets = false
+    description.takesQwords = true
     return description
   }()
 

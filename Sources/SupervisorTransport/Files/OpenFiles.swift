@@ -36,8 +36,14 @@ final class OpenFile: Sendable {
   }
 
   /// Keeps the file from being released, until `drop`.
-  func hold() {
-    holders.withLock { $0 += 1 }
+  ///
+  /// - Throws: `EBADF` where it has been: the client has closed its last descriptor.
+  func hold() throws(Errno) {
+    let isOpen = holders.withLock { count in
+      if count > 0 { count += 1 }
+      return count > 0
+    }
+    if !isOpen { throw .badFileDescriptor }
   }
 
   func drop() {

@@ -105,8 +105,15 @@ struct ScratchNodes {
     let parent = path.prefix(upTo: path.lastIndex(of: "/") ?? path.startIndex)
     let target = try? PathResolver(tree: tree)
       .resolve(link, in: String(parent), followsLast: true)
+    guard case .node(var there, _)? = target else { return }
+    // A directory on the way that is new is made whole: what is there is taken for made.
+    while let slash = there.lastIndex(of: "/"), slash > there.startIndex,
+      access(base + there[..<slash], F_OK) != 0
+    {
+      there = String(there[..<slash])
+    }
     // What fails is not there.
-    if case .node(let there, _)? = target { try? make(there) }
+    try? make(there)
   }
 
   private func makeDirectory(_ place: String) throws(Errno) {

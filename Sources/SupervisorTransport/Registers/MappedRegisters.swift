@@ -9,9 +9,11 @@ final class MappedRegisters: VFIOFile {
   private let device: OpenFile
 
   /// Keeps the device open until it is released itself.
-  init(of device: OpenFile) {
+  ///
+  /// - Throws: `EBADF` where it is closed already.
+  init(of device: OpenFile) throws(Errno) {
+    try device.hold()
     self.device = device
-    device.hold()
   }
 
   var description: String { "registers of \(device.file.description)" }

@@ -45,22 +45,27 @@ final class RegisterTrap: Sendable {
   /// - Parameter descriptor: gives it to the caller, who still waits.
   func map(_ call: Call, by descriptor: () throws(Errno) -> Int32) {
     guard seize(call) else { return }
-    let fd: Int32
-    do throws(Errno) { fd = try descriptor() } catch { return call.fail(error) }
     let thread: SeizedThread
     do throws(TracingFailure) {
       thread = try SeizedThread.seize(call.thread.id, as: .ancestor)
     } catch {
       return call.fail(error.errno)
     }
+    let copy: Result<Int32, Errno>
+    do throws(Errno) { copy = .success(try descriptor()) } catch { copy = .failure(error) }
     call.answer(Int64(SeizedThread.placeholder))
     guard var stopped = thread.stopped(deadline: Self.deadline) else { return }
     let result: Int64
     do throws(TracingFailure) {
       try stopped.prepare(after: .mmap)
-      guard let mapped = map(call, by: fd, stopped), stopped.call(CL_SYS_close, UInt64(fd)) != nil
-      else { return }
-      result = mapped
+      switch copy {
+      case .failure(let error): result = -Int64(error.rawValue)
+      case .success(let fd):
+        guard let mapped = map(call, by: fd, stopped),
+          stopped.call(CL_SYS_close, UInt64(fd)) != nil
+        else { return }
+        result = mapped
+      }
     } catch {
       result = -Int64(error.errno.rawValue)
     }

@@ -60,7 +60,9 @@ extension PCIFunction {
 
   /// Whether the access is one of the model's as it is; pread and pwrite would cut one of 8 bytes in two.
   private func isWhole(_ region: PCIRegion, _ offset: UInt64, _ width: AccessWidth) -> Bool {
-    guard width == .qword, offset % 8 == 0, offset + 8 <= size(of: region) else { return false }
+    guard kind.description.takesQwords, bar(region)?.isRAM != true, width == .qword,
+      offset % 8 == 0, offset + 8 <= size(of: region)
+    else { return false }
     guard let msix = kind.description.msix else { return true }
     let bytes = offset..<(offset + 8)
     return
