@@ -9,9 +9,10 @@ import Testing
 
 /// The real directories that stand for emulated ones.
 @Suite struct ScratchTreeTests {
-  /// `/s/devices` with a directory for each device, and `/s/bus` with links to them.
+  /// `/s/devices` with a directory for each device, and `/s/bus` with links to their parts, first, and to them.
   private final class Tree: EmulatedTree {
     let devices = Mutex(["a", "b"])
+    let parts = Mutex<[String]>([])
 
     private var names: [String] { devices.withLock { $0 } }
 
@@ -20,15 +21,23 @@ import Testing
         .directory(
           self.directory(["bus", "devices"]) { name in
             .directory(
-              self.directory(self.names) { device in
-                name == "bus" ? .link("../devices/\(device)") : .directory(self.device(device))
-              })
+              name == "bus" ? self.bus : self.directory(self.names) { .directory(self.device($0)) })
           })
       }
     }
 
+    /// A link `a-part` leads to the part of `a`.
+    private var bus: EmulatedDirectory {
+      directory(parts.withLock { $0.map { "\($0)-part" } } + names) {
+        .link("../devices/" + $0.split(separator: "-").joined(separator: "/"))
+      }
+    }
+
     private func device(_ name: String) -> EmulatedDirectory {
-      directory(["irq", "name", "vendor", "reset"]) { file in
+      directory(["irq", "name", "vendor", "reset", "part"]) { file in
+        if file == "part" {
+          return .directory(self.directory([]) { _ in .link("") })
+        }
         if file == "reset" { return .file(EmulatedFile(mode: 0o200, contents: nil)) }
         let text = file == "name" ? "\(name)\n" : "7\n"
         return .file(EmulatedFile(mode: 0o444, contents: { Array(text.utf8) }))
@@ -83,6 +92,17 @@ import Testing
     try open("/s/bus")
     #expect(try text("/s/bus/c/name") == "c\n")
     #expect(access(try #require(scratch.path) + "/s/bus/a", F_OK) != 0)
+  }
+
+  /// As a function behind a bridge is, whose own link comes second.
+  @Test func whatIsAroundAPartIsWhole() throws {
+    defer { scratch.remove() }
+    try open("/s/bus")
+    tree.devices.withLock { $0.append("c") }
+    tree.parts.withLock { $0 = ["c"] }
+    try open("/s/bus")
+    #expect(try status("/s/bus/c-part").st_mode & S_IFMT == S_IFDIR)
+    #expect(try text("/s/bus/c/name") == "c\n")
   }
 
   @Test func onlyWhatIsAlikeIsOneFile() throws {
