@@ -151,9 +151,12 @@ public final class CUSETransport: @unchecked Sendable {
   /// - Returns: nil where there are none: we have started.
   private func nextStartEvents() -> [GroupEvent]? {
     startEvents.withLock { events in
-      let next = events
-      events = next?.isEmpty == false ? [] : nil
-      return events == nil ? nil : next
+      guard let next = events, !next.isEmpty else {
+        events = nil
+        return nil
+      }
+      events = []
+      return next
     }
   }
 

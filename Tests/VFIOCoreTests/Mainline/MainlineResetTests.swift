@@ -65,13 +65,19 @@ import VFIOCore
     #expect(resets(model) == 0)
   }
 
-  /// Functions that can be reset with their bus alone are, once none of them is open any more.
-  @Test func theBusWithTheLastCloseOfItsFunctions() throws {
+  /// Bus 6 is behind it.
+  private func machineWithABridge() throws -> Machine {
     let machine = try Machine(populated: false)
     try machine.bus.add(
       PCIBridge(
         address: try #require(PCIAddress("0000:00:1e.0")), secondary: 6, vendorID: 0x8086,
         deviceID: 0x244e))
+    return machine
+  }
+
+  /// Functions that can be reset with their bus alone are, once none of them is open any more.
+  @Test func theBusWithTheLastCloseOfItsFunctions() throws {
+    let machine = try machineWithABridge()
     let one = try double(machine, "0000:06:01.0", group: 1, reset: .bus)
     let two = try double(machine, "0000:06:02.0", group: 1, reset: .none)
     let (_, group, first) = try client.open(machine.vfio, 1, "0000:06:01.0")
@@ -88,11 +94,7 @@ import VFIOCore
 
   /// What another driver has must not be reset.
   @Test func notTheBusOfAnotherDriver() throws {
-    let machine = try Machine(populated: false)
-    try machine.bus.add(
-      PCIBridge(
-        address: try #require(PCIAddress("0000:00:1e.0")), secondary: 6, vendorID: 0x8086,
-        deviceID: 0x244e))
+    let machine = try machineWithABridge()
     let one = try double(machine, "0000:06:01.0", group: 1, reset: .bus)
     try machine.add("0000:06:02.0", group: 2, driver: .host("edu"))
     client.close(try client.open(machine.vfio, 1, "0000:06:01.0").device)
